@@ -1,0 +1,76 @@
+# Run `make` for a list of the targets. What they need (a virtual environment, a
+# Java that Spark can use) is found or installed by tools/bootstrap.py.
+
+PYTHON ?= python3
+# Further arguments, for example: make test ARGS="-k window"
+ARGS :=
+# For example: make setup BOOTSTRAP_ARGS=--no-system-packages
+BOOTSTRAP_ARGS ?=
+
+PY := .venv/bin/python
+READY := .venv/ready
+READY_DEV := .venv/ready-dev
+
+# A Spark installation in the user's environment must not replace the one in .venv.
+unexport SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE SPARK_API_MODE SPARK_CONNECT_MODE_ENABLED
+unexport PYSPARK_SUBMIT_ARGS PYTHONPATH
+export PYSPARK_PYTHON := $(CURDIR)/$(PY)
+export PYSPARK_DRIVER_PYTHON := $(PYSPARK_PYTHON)
+# Everything runs on this host, also when its own name cannot be resolved.
+export SPARK_LOCAL_IP ?= 127.0.0.1
+
+WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev run test test-all lint types check format bench bench-quick dist clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## create .venv with dstreams and what its tests need, find or install Java
+
+dev: $(READY_DEV) ## the same, with ruff, mypy and build
+
+run: $(READY) ## run the main job (examples/main_job.py)
+	@$(WITH_JAVA) $(PY) examples/main_job.py $(ARGS)
+
+test: $(READY) ## run the tests that are not marked slow
+	@$(WITH_JAVA) $(PY) -m pytest -m "not slow" $(ARGS)
+
+test-all: $(READY) ## run all tests
+	@$(WITH_JAVA) $(PY) -m pytest $(ARGS)
+
+lint: $(READY_DEV) ## check style and formatting (ruff)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(READY_DEV) ## check types (mypy)
+	$(PY) -m mypy
+
+check: lint types ## lint and types
+
+format: $(READY_DEV) ## format the code and apply ruff's safe fixes
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+bench: $(READY) ## run the benchmarks (benchmarks/run.py)
+	@$(WITH_JAVA) $(PY) benchmarks/run.py $(ARGS)
+
+bench-quick: $(READY) ## run the benchmarks on small inputs
+	@$(WITH_JAVA) $(PY) benchmarks/run.py --quick $(ARGS)
+
+dist: $(READY_DEV) ## build the wheel and the sdist into dist/
+	$(PY) -m build
+
+clean: ## remove build outputs and caches (not .venv and .jdk)
+	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache
+	rm -rf spark-warehouse metastore_db derby.log artifacts checkpoint
+	find . -name __pycache__ -type d ! -path './.venv/*' -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml tools/bootstrap.py
+	@$(PYTHON) tools/bootstrap.py --extra test $(BOOTSTRAP_ARGS)
+	@touch $@
+
+$(READY_DEV): pyproject.toml tools/bootstrap.py
+	@$(PYTHON) tools/bootstrap.py --extra dev $(BOOTSTRAP_ARGS)
+	@touch $(READY) $@

@@ -1,0 +1,22 @@
+"""DStream programs on Structured Streaming: the API of ``pyspark.streaming``, translated into one query."""
+
+from __future__ import annotations
+
+from dstreams.context import StreamingContext
+from dstreams.dstream import DStream
+from dstreams.duration import Duration, Milliseconds, Minutes, Seconds
+from dstreams.errors import DStreamError
+from dstreams.listener import StreamingListener
+
+__all__ = [
+    "DStream",
+    "DStreamError",
+    "Duration",
+    "Milliseconds",
+    "Minutes",
+    "Seconds",
+    "StreamingContext",
+    "StreamingListener",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,53 @@
+"""Run an unmodified program: ``python -m dstreams app.py ARGS``, or this file under ``spark-submit``."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+
+USAGE = """usage: python -m dstreams PROGRAM.py [ARGUMENT ...]
+
+Runs a PySpark program whose `pyspark.streaming` is dstreams, otherwise unchanged.
+Under spark-submit: spark-submit [OPTIONS] .../dstreams/__main__.py PROGRAM.py [ARGUMENT ...]"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program named first, with the rest as its arguments.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Path of the program and its arguments.
+
+    Returns
+    -------
+    int
+        Exit code; the program's own ``sys.exit`` passes through.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
+    program = arguments[0]
+    if not os.path.isfile(program):
+        print(f"dstreams: no such program: {program}", file=sys.stderr)
+        return 2
+
+    from dstreams import compat
+    from dstreams.context import use_this_python
+
+    use_this_python()
+    compat.activate()
+    sys.argv = list(arguments)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(program)))
+    runpy.run_path(program, run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    if not __package__:
+        # Started as a file: its folder must not shadow other modules, and the package must be found.
+        here = os.path.dirname(os.path.abspath(__file__))
+        sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+        sys.path.append(os.path.dirname(here))
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""From the graph of DStreams to a streaming DataFrame. No query is started here."""

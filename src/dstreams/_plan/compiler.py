@@ -1,0 +1,253 @@
+"""From the graph to one streaming DataFrame: which node runs where, and the plan of those that are lifted.
+
+A node runs on the streaming side if it is a source, or if it is liftable, all its parents are on the streaming
+side and none of them has to be materialised. A node is materialised, that is, becomes part of the *frontier*
+where the streaming side hands over to the batch side, if an output or a batch-side operation reads it, if the
+user asked for it to be kept (``cache``), or if several operations read it: then it is computed once per batch.
+Sources are the exception: two operations may both read a source, since reading again is cheaper than a detour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from pyspark import cloudpickle
+from pyspark.sql import DataFrame
+from pyspark.sql.udf import UserDefinedFunction
+from pyspark.util import PythonEvalType
+
+from dstreams._plan.chunks import ROUTED, ChunkWriter, Decode, Encode, Router, StageFunction, read_chunks
+from dstreams._plan.graph import Graph, Node, OnEmpty
+from dstreams._plan.streaming_rdd import Narrow, PlanContext, Read, Shuffle, Stage, StreamingRDD, UnionOf
+from dstreams._plan.workers import worker_environment
+from dstreams.errors import DStreamError, DStreamTypeError, StreamingSideError
+
+if TYPE_CHECKING:
+    from dstreams._sources.source import Source
+
+__all__ = ["Branch", "Placement", "Plan", "compile_plan", "place"]
+
+Frames = Callable[["Source"], DataFrame]
+Function = Callable[[Any], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which nodes are lifted into the streaming plan, and where the plan hands over to the batch side.
+
+    Attributes
+    ----------
+    lifted : dict of Node to StreamingRDD
+        Nodes of the streaming side with their stages.
+    frontier : list of Node
+        Nodes of the streaming side whose RDDs the batch side gets, in order of definition.
+    looks : dict of Node to int
+        Frontier nodes that are only looked at, with the number of first records that suffices.
+    shared : set of Node
+        Nodes with several readers.
+    """
+
+    lifted: dict[Node, StreamingRDD]
+    frontier: list[Node]
+    looks: dict[Node, int]
+    shared: set[Node]
+
+    def side(self, node: Node) -> str:
+        """Where a node runs, in words."""
+        return "streaming plan" if node in self.lifted else "batch side"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The part of the union that carries one frontier node.
+
+    Attributes
+    ----------
+    node : Node
+        The frontier node.
+    members : range
+        Positions of its DataFrames among the members of the union.
+    empty_without_input : bool
+        True if the node has no records in a batch in which none of its sources has.
+    """
+
+    node: Node
+    members: range
+    empty_without_input: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the query runs: one DataFrame of chunks, and what is where in it."""
+
+    frame: DataFrame
+    branches: list[Branch]
+
+
+def place(graph: Graph, context: PlanContext) -> Placement:
+    """Decide for every live node on which side it runs.
+
+    Parameters
+    ----------
+    graph : Graph
+        The program.
+    context : PlanContext
+        Stand-in for the SparkContext of the streaming side.
+    """
+    uses = graph.uses()
+    shared = {node for node, n in uses.items() if n > 1}
+    cut = {node for node in graph.nodes if node.storage_level or (node in shared and not node.source)}
+    lifted: dict[Node, StreamingRDD] = {}
+    for node in graph.live():
+        if node.source:
+            lifted[node] = StreamingRDD(Read(node.source), context)
+        elif node.liftable and all(parent in lifted and parent not in cut for parent in node.parents):
+            try:
+                rdd = node.evaluate(None, *(lifted[parent] for parent in node.parents))
+            except StreamingSideError:
+                continue
+            assert isinstance(rdd, StreamingRDD)
+            lifted[node] = rdd
+    handed_over = {output.node for output in graph.outputs} | (cut & lifted.keys())
+    # An input that nothing reads is opened all the same, as on the old engine: its sender is not held up.
+    handed_over |= {node for node in lifted if node.source and node not in uses}
+    for node in graph.live():
+        if node not in lifted:
+            handed_over.update(parent for parent in node.parents if parent in lifted)
+    frontier = [node for node in lifted if node in handed_over]
+    looks = {
+        output.node: output.look
+        for output in graph.outputs
+        if output.look is not None and uses[output.node] == 1 and output.node.storage_level is None
+    }
+    return Placement(lifted, frontier, {node: n for node, n in looks.items() if node in frontier}, shared)
+
+
+def compile_plan(placement: Placement, frames: Frames, tick: DataFrame) -> Plan:
+    """Build the streaming DataFrame of all frontier nodes.
+
+    Parameters
+    ----------
+    placement : Placement
+        Result of :func:`place`.
+    frames : callable
+        The streaming DataFrame of a source; called once per source.
+    tick : DataFrame
+        The frame that makes every batch happen; it goes last, because Spark opens the sources of a union in
+        order and the tick's opening waits for the first batch time.
+    """
+    lowering = _Lowering(frames)
+    members: list[DataFrame] = []
+    branches: list[Branch] = []
+    for node in placement.frontier:
+        parts = lowering.members(placement.lifted[node].stage, placement.looks.get(node), node)
+        branches.append(
+            Branch(
+                node, range(len(members), len(members) + len(parts)), _empty_without_input(node, placement)
+            )
+        )
+        members.extend(parts)
+    return Plan(reduce(DataFrame.union, [*members, tick.select("chunk")]), branches)
+
+
+def _empty_without_input(node: Node, placement: Placement) -> bool:
+    """Whether nothing can come out of a frontier node when no source has a record."""
+    state: dict[Node, OnEmpty] = {}
+    for lifted in placement.lifted:
+        before = [state[parent] for parent in lifted.parents]
+        if lifted.source:
+            after = OnEmpty.EMPTY
+        elif OnEmpty.PER_PARTITION in before:
+            after = OnEmpty.PER_PARTITION
+        elif OnEmpty.SHUFFLE in before and lifted.on_empty in (OnEmpty.PER_PARTITION, OnEmpty.COUNT):
+            after = OnEmpty.PER_PARTITION
+        elif OnEmpty.SHUFFLE in before or lifted.on_empty in (OnEmpty.SHUFFLE, OnEmpty.COUNT):
+            after = OnEmpty.SHUFFLE
+        else:
+            after = OnEmpty.EMPTY
+        state[lifted] = after
+    return state[node] is not OnEmpty.PER_PARTITION
+
+
+class _Lowering:
+    """Stages to DataFrames; a stage that several others read is lowered once."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._reads: dict[Source, DataFrame] = {}
+
+    def members(self, stage: Stage, head: int | None, node: Node) -> list[DataFrame]:
+        """Chunk frames of a frontier node: one, or several where a union is all that is left to do.
+
+        A union is handed over in its parts because ``DataFrame.union`` would merge it with ours.
+        """
+        if isinstance(stage, UnionOf):
+            return [frame for parent in stage.parents for frame in self.members(parent, head, node)]
+        return [self._stage(stage, ChunkWriter(head), node)]
+
+    def _stage(self, stage: Stage, encode: ChunkWriter | Router, node: Node) -> DataFrame:
+        """One Python stage: all narrow functions down to the next source, shuffle or union."""
+        functions: list[Function] = []
+        while isinstance(stage, Narrow):
+            functions.append(stage.function)
+            stage = stage.parent
+        functions.reverse()
+        if isinstance(stage, Read):
+            if stage.source not in self._reads:
+                self._reads[stage.source] = self._frames(stage.source)
+            return _map(self._reads[stage.source], stage.source.decode, functions, encode, node)
+        if isinstance(stage, UnionOf):
+            frame = reduce(
+                DataFrame.union, (self._stage(parent, ChunkWriter(), node) for parent in stage.parents)
+            )
+        else:
+            assert isinstance(stage, Shuffle)
+            routed = self._stage(stage.parent, Router(stage.partitions, stage.route), node)
+            frame = routed.repartitionById(stage.partitions, "part").select("chunk")
+        return _map(frame, read_chunks, functions, encode, node)
+
+
+def _map(
+    frame: DataFrame, decode: Decode, functions: list[Function], encode: Encode, node: Node
+) -> DataFrame:
+    """``frame.mapInArrow``, without the pandas that PySpark's own method asks for and does not use."""
+    if decode is read_chunks and not functions and isinstance(encode, ChunkWriter) and encode.head is None:
+        return frame
+    stage = StageFunction(decode, tuple(functions), encode)
+    schema = ROUTED if isinstance(encode, Router) else encode.schema  # type: ignore[attr-defined]
+    udf = UserDefinedFunction(
+        stage.__call__, returnType=schema, evalType=PythonEvalType.SQL_MAP_ARROW_ITER_UDF, name=node.op
+    )
+    try:
+        with worker_environment(frame.sparkSession.sparkContext):
+            column = udf(*frame.columns)
+    except Exception as error:
+        raise _unpicklable(node, error) from error
+    return DataFrame(frame._jdf.mapInArrow(column._jc, False, None), frame.sparkSession)
+
+
+def _unpicklable(node: Node, error: Exception) -> DStreamError:
+    """Find the operation whose function cannot be pickled, for the message."""
+    culprit = node
+    while True:
+        worse = [parent for parent in culprit.parents if not parent.source and not _pickles(parent.evaluate)]
+        if not worse or _pickles(culprit.evaluate):
+            break
+        culprit = worse[0]
+    reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    return DStreamTypeError(
+        f"{culprit}: the function cannot be pickled and sent to the workers: {reason}. It (or something it "
+        "closes over) holds a thing that lives in this process only, such as a SparkContext, a DStream, a lock, "
+        "a file or a connection. Make it inside the function, or use foreachRDD."
+    )
+
+
+def _pickles(function: Any) -> bool:
+    try:
+        cloudpickle.dumps(function)
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,151 @@
+"""The graph of a DStream program: what each node is made of, and nothing about how it runs.
+
+A node is one DStream operation, defined once as a function from RDDs to an RDD. The compiler decides for each
+node whether that function is applied to the streaming side or to the real RDD of a batch.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark import RDD, StorageLevel
+
+    from dstreams._sources.source import Source
+
+__all__ = ["Graph", "Missing", "Node", "OnEmpty", "Output", "call_site"]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+Evaluate = Callable[..., "RDD[Any] | None"]
+"""``(batch_time, *parent_rdds) -> rdd``; None means that there is no RDD for this time."""
+
+
+class Missing(Enum):
+    """What a node does at a time when a parent has no RDD (which is not the same as an empty one)."""
+
+    SKIP = "no RDD either"
+    EMPTY = "an empty RDD stands in"
+    FAIL = "the batch fails"
+
+
+class OnEmpty(Enum):
+    """What an operation makes of input without records; lets a batch without data skip its jobs."""
+
+    EMPTY = "nothing comes out, partitions as they are"
+    SHUFFLE = "nothing comes out of a fixed number of partitions"
+    PER_PARTITION = "may give something for every partition, also for an empty one"
+    COUNT = "gives one record if there is any partition"
+
+
+@dataclass(eq=False)
+class Node:
+    """One DStream operation.
+
+    Attributes
+    ----------
+    op : str
+        Name of the public operation, such as ``reduceByKey``.
+    parents : tuple[Node, ...]
+        Nodes whose RDDs are the arguments of `evaluate`.
+    evaluate : callable
+        ``(batch_time, *rdds) -> rdd``; for a source never called.
+    slide_ms : int
+        Slide interval in milliseconds.
+    liftable : bool
+        True if `evaluate` neither looks at data nor at the time, so that it can build the streaming plan.
+    """
+
+    op: str
+    parents: tuple[Node, ...]
+    evaluate: Evaluate
+    slide_ms: int
+    liftable: bool = True
+    on_empty: OnEmpty = OnEmpty.EMPTY
+    missing: Missing = Missing.SKIP
+    source: Source | None = None
+    storage_level: StorageLevel | None = None
+    site: str = ""
+    number: int = -1
+
+    def __str__(self) -> str:
+        return f"[{self.number}] {self.op}" + (f" at {self.site}" if self.site else "")
+
+
+@dataclass(eq=False)
+class Output:
+    """One output operation: what is done with the RDD of a node in every batch.
+
+    `look` is the number of records that an output which only looks needs at most (``pprint``); such an output
+    gets a list of that many first records instead of the RDD.
+    """
+
+    op: str
+    node: Node
+    run: Callable[[datetime, Any], Any]
+    look: int | None = None
+    site: str = ""
+    number: int = -1
+
+    def __str__(self) -> str:
+        return f"{self.op}" + (f" at {self.site}" if self.site else "")
+
+
+@dataclass
+class Graph:
+    """All nodes and outputs of one StreamingContext, in the order of their definition."""
+
+    nodes: list[Node] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+
+    def add(self, node: Node) -> Node:
+        """Number a node and take it in."""
+        node.number = len(self.nodes)
+        self.nodes.append(node)
+        return node
+
+    def add_output(self, output: Output) -> None:
+        """Number an output operation and take it in."""
+        output.number = len(self.outputs)
+        self.outputs.append(output)
+
+    def live(self) -> list[Node]:
+        """Nodes that some output needs, and every source, parents first."""
+        needed: set[int] = set()
+        stack = [output.node for output in self.outputs] + [node for node in self.nodes if node.source]
+        while stack:
+            node = stack.pop()
+            if id(node) not in needed:
+                needed.add(id(node))
+                stack.extend(node.parents)
+        return [node for node in self.nodes if id(node) in needed]
+
+    def uses(self) -> Counter[Node]:
+        """How many operations and outputs read each node; an operation that reads it twice counts twice."""
+        uses: Counter[Node] = Counter()
+        for node in self.live():
+            uses.update(node.parents)
+        uses.update(output.node for output in self.outputs)
+        return uses
+
+
+def call_site() -> str:
+    """``file.py:line`` of the program's line that called into this package."""
+    for frame in _user_frames():
+        return f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    return ""
+
+
+def _user_frames() -> Iterator[traceback.FrameSummary]:
+    for frame, line in traceback.walk_stack(None):
+        if not os.path.abspath(frame.f_code.co_filename).startswith(_PACKAGE):
+            yield traceback.FrameSummary(
+                frame.f_code.co_filename, line, frame.f_code.co_name, lookup_line=False
+            )

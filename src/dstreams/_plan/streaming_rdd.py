@@ -1,0 +1,179 @@
+"""The streaming side of an RDD: PySpark's own RDD algorithms, recorded as stages instead of run.
+
+PySpark writes ``join``, ``cogroup``, ``groupByKey``, ``combineByKey`` and the rest as plain Python over a few
+primitives. :class:`StreamingRDD` overrides just those primitives, so that all the others build a tree of
+stages for us. Nothing here needs a SparkContext or a JVM; the compiler turns the stages into DataFrames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pyspark import RDD
+from pyspark.core.rdd import Partitioner, portable_hash
+from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
+
+from dstreams.errors import DStreamValueError, StreamingSideError
+
+if TYPE_CHECKING:
+    from dstreams._sources.source import Source
+
+__all__ = ["Narrow", "Read", "Shuffle", "Stage", "StreamingRDD", "UnionOf"]
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The rows of a source."""
+
+    source: Source
+
+
+@dataclass(frozen=True, eq=False)
+class Narrow:
+    """A function over each partition on its own; consecutive ones become one Python stage."""
+
+    parent: Stage
+    function: Callable[[Any], Iterable[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffle:
+    """Records to `partitions` partitions, by key, or dealt out evenly where `route` is None."""
+
+    parent: Stage
+    partitions: int
+    route: Callable[[Any], int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class UnionOf:
+    """All partitions of all parents."""
+
+    parents: tuple[Stage, ...]
+
+
+Stage = Read | Narrow | Shuffle | UnionOf
+
+
+class _Conf:
+    """The two settings that PySpark's RDD algorithms ask their context for."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self._settings = settings
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        return self._settings.get(key, default)
+
+    def contains(self, key: str) -> bool:
+        return key in self._settings
+
+
+class PlanContext:
+    """What stands in for the SparkContext while RDD algorithms build a plan.
+
+    Parameters
+    ----------
+    parallelism : int
+        ``sc.defaultParallelism``.
+    settings : dict of str to str
+        Spark settings (``spark.python.worker.memory`` is the one that is asked for).
+    """
+
+    def __init__(self, parallelism: int, settings: dict[str, str]) -> None:
+        self.defaultParallelism = parallelism
+        self.serializer = AutoBatchedSerializer(CPickleSerializer())
+        self._conf = _Conf(settings)
+        self._jvm = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PlanContext, (self.defaultParallelism, dict(self._conf._settings))
+
+
+class StreamingRDD(RDD[Any]):
+    """An RDD on the streaming side.
+
+    Parameters
+    ----------
+    stage : Stage
+        How its data come about.
+    context : PlanContext
+        Stand-in for the SparkContext.
+    partitions : int, optional
+        Number of partitions where the plan fixes it (after a shuffle); None behind a source.
+    partitioner : Partitioner, optional
+        Set where the data are partitioned by key, so that a second shuffle of the same kind is saved.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        context: PlanContext,
+        partitions: int | None = None,
+        partitioner: Partitioner | None = None,
+    ) -> None:
+        # RDD.__init__ is left out on purpose: it asks the JVM for an id.
+        self.stage = stage
+        self.ctx = context  # type: ignore[assignment]
+        self.is_cached = False
+        self.is_checkpointed = False
+        self.has_resource_profile = False
+        self._jrdd_deserializer = context.serializer
+        self.partitioner = partitioner
+        self._partitions = partitions
+
+    def _next(self, stage: Stage, partitions: int | None, partitioner: Partitioner | None) -> StreamingRDD:
+        return StreamingRDD(stage, self.ctx, partitions, partitioner)  # type: ignore[arg-type]
+
+    def mapPartitionsWithIndex(
+        self, f: Callable[[int, Iterable[Any]], Iterable[Any]], preservesPartitioning: bool = False
+    ) -> StreamingRDD:
+        """Add a narrow function. No lifted operation looks at the index, so a constant is passed."""
+        stage = Narrow(self.stage, lambda records: f(0, records))
+        return self._next(stage, self._partitions, self.partitioner if preservesPartitioning else None)
+
+    def partitionBy(
+        self, numPartitions: int | None, partitionFunc: Callable[[Any], int] = portable_hash
+    ) -> StreamingRDD:
+        """Add a shuffle by key."""
+        n = self.ctx.defaultParallelism if numPartitions is None else numPartitions
+        partitioner = Partitioner(n, partitionFunc)
+        if self.partitioner == partitioner:
+            return self
+        return self._next(Shuffle(self.stage, _positive(n), partitionFunc), n, partitioner)
+
+    def coalesce(self, numPartitions: int, shuffle: bool = False) -> StreamingRDD:
+        """Add a shuffle that deals records out evenly (``repartition`` calls this)."""
+        if not shuffle:
+            raise StreamingSideError.needs_batch("coalesce")
+        return self._next(Shuffle(self.stage, _positive(numPartitions), None), numPartitions, None)
+
+    def union(self, other: RDD[Any]) -> StreamingRDD:
+        """Put two streams side by side."""
+        if not isinstance(other, StreamingRDD):
+            raise StreamingSideError.needs_batch("union with an RDD of the batch side")
+        return self._next(UnionOf((self.stage, other.stage)), None, None)
+
+    def getNumPartitions(self) -> int:
+        """Return the number of partitions where the plan fixes it."""
+        if self._partitions is None:
+            raise StreamingSideError.needs_batch("getNumPartitions")
+        return self._partitions
+
+    def __repr__(self) -> str:
+        return f"StreamingRDD({type(self.stage).__name__})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # RDD forbids pickling; algorithms close over themselves (``self.ctx``), and we carry nothing of the driver.
+        return StreamingRDD, (self.stage, self.ctx, self._partitions, self.partitioner)
+
+    @property
+    def _jrdd(self) -> NoReturn:
+        raise StreamingSideError.needs_batch("<action>")
+
+
+def _positive(partitions: int) -> int:
+    if isinstance(partitions, bool) or not isinstance(partitions, int) or partitions < 1:
+        raise DStreamValueError(f"Number of partitions must be positive. Got {partitions!r}.")
+    return partitions

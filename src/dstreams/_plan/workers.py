@@ -1,0 +1,33 @@
+"""The environment of the Python workers that run our stages and readers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+__all__ = ["worker_environment"]
+
+_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "worker_path")
+
+
+@contextmanager
+def worker_environment(sc: SparkContext) -> Iterator[None]:
+    """Within this, PySpark wraps functions with our environment; afterwards the SparkContext has its own again.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The context whose ``environment`` PySpark copies into each function that it wraps.
+    """
+    saved = sc.environment
+    path = [_PATH, saved["PYTHONPATH"]] if saved.get("PYTHONPATH") else [_PATH]
+    sc.environment = {**saved, "PYTHONPATH": os.pathsep.join(path)}
+    try:
+        yield
+    finally:
+        sc.environment = saved

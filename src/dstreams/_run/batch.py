@@ -1,0 +1,196 @@
+"""The batch side: what is done with the real RDDs of one micro-batch.
+
+Two steps, as on the old engine: first the RDDs of all outputs are made, which calls the ``transform`` functions;
+what fails there loses the batch. Then the outputs run one after the other; one that fails does not keep the
+others from running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pyspark import RDD, StorageLevel
+
+from dstreams._plan.graph import Graph, Missing, Node, Output
+from dstreams._run.failures import as_user_error
+from dstreams._run.frontier import EmptyRDD, Frontier
+from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, OutputInfo, Time, now_ms
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
+    from pyspark import SparkContext
+
+    from dstreams._plan.compiler import Placement, Plan
+
+__all__ = ["Batch", "BatchSide"]
+
+
+class Batch:
+    """The RDDs of all nodes at one batch time, made when first asked for and then kept.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The program's context.
+    time_ms : int
+        Batch time in ms.
+    frontier : Frontier
+        RDDs of the streaming side.
+    placement : Placement
+        Which nodes those are.
+    """
+
+    def __init__(self, sc: SparkContext, time_ms: int, frontier: Frontier, placement: Placement) -> None:
+        self.time_ms = time_ms
+        self.time = datetime.fromtimestamp(time_ms / 1000)
+        self._sc = sc
+        self._frontier = frontier
+        self._placement = placement
+        self._at_frontier = set(placement.frontier)
+        self._rdds: dict[Node, RDD[Any] | None] = {}
+        self._persisted: list[RDD[Any]] = []
+
+    def rdd(self, node: Node) -> RDD[Any] | None:
+        """RDD of a node at this time, or None where it has none."""
+        if node not in self._rdds:
+            self._rdds[node] = self._keep(node, self._make(node))
+        return self._rdds[node]
+
+    def forget(self) -> None:
+        """Give back the memory of the RDDs that we persisted."""
+        for rdd in self._persisted:
+            rdd.unpersist()
+        self._persisted.clear()
+        self._rdds.clear()
+
+    def _make(self, node: Node) -> RDD[Any] | None:
+        if node in self._at_frontier:
+            return self._frontier.rdd(node)
+        parents = [self.rdd(parent) for parent in node.parents]
+        if node.missing is Missing.SKIP and any(parent is None for parent in parents):
+            return None
+        if node.missing is Missing.EMPTY:
+            parents = [EmptyRDD(self._sc, 0) if parent is None else parent for parent in parents]
+        return node.evaluate(self.time, *parents)
+
+    def _keep(self, node: Node, rdd: RDD[Any] | None) -> RDD[Any] | None:
+        """Persist what the user wants kept, and what several operations read and is ours to persist."""
+        level = node.storage_level
+        if level is None and node in self._placement.shared and node.liftable:
+            level = StorageLevel.MEMORY_AND_DISK
+        if rdd is not None and level is not None and not rdd.is_cached and not isinstance(rdd, EmptyRDD):
+            rdd.persist(level)
+            self._persisted.append(rdd)
+        return rdd
+
+
+class BatchSide:
+    """Runs the batches of one query.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The program's context.
+    graph : Graph
+        The program.
+    placement, plan : Placement, Plan
+        What the compiler made of it.
+    bus : ListenerBus
+        Where events go.
+    remember_ms : int
+        How long the RDDs of a batch are kept for ``slice``, in ms.
+    failed : callable
+        Takes the exception of a batch or output that failed.
+    """
+
+    def __init__(
+        self,
+        sc: SparkContext,
+        graph: Graph,
+        placement: Placement,
+        plan: Plan,
+        bus: ListenerBus,
+        remember_ms: int,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._sc = sc
+        self._graph = graph
+        self._placement = placement
+        self._plan = plan
+        self._bus = bus
+        self._remember_ms = remember_ms
+        self._failed = failed
+        self.remembered: dict[int, Batch] = {}
+
+    def run(self, jdf: JavaObject, time_ms: int, inputs: dict[int, InputInfo]) -> None:
+        """Run all outputs of one batch.
+
+        Parameters
+        ----------
+        jdf : JavaObject
+            The batch's DataFrame.
+        time_ms : int
+            Batch time in ms.
+        inputs : dict of int to InputInfo
+            What the receivers gave.
+        """
+        info = BatchInfo(Time(time_ms), now_ms(), inputs)
+        try:
+            batch = Batch(self._sc, time_ms, Frontier(self._sc, jdf, self._plan), self._placement)
+            self.remembered[time_ms] = batch
+            jobs = [
+                (output, rdd) for output in self._graph.outputs if (rdd := batch.rdd(output.node)) is not None
+            ]
+        except (
+            BaseException
+        ) as error:  # SystemExit too: a callback does not end the program, as on the old engine
+            self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"))
+            return
+        self._bus.post("onBatchSubmitted", "batchInfo", info)
+        info._processingStartTime = now_ms()
+        self._bus.post("onBatchStarted", "batchInfo", info)
+        for output, rdd in jobs:
+            self._run_output(output, rdd, batch, info)
+        info._processingEndTime = now_ms()
+        self._bus.post("onBatchCompleted", "batchInfo", info)
+        self._forget(time_ms)
+
+    def forget_all(self) -> None:
+        """Drop all remembered batches, at the end of the query."""
+        for batch in self.remembered.values():
+            batch.forget()
+        self.remembered.clear()
+
+    def _run_output(self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo) -> None:
+        report = OutputInfo(info.batchTime(), output.number, output.op, str(output), now_ms())
+        info._outputOperationInfos[output.number] = report
+        self._bus.post("onOutputOperationStarted", "outputOperationInfo", report)
+        try:
+            if output.look is None:
+                output.run(batch.time, rdd)
+            else:
+                output.run(batch.time, self._look(output, rdd))
+        except BaseException as error:  # see run()
+            failure = as_user_error(error, f"{output} of batch {batch_name(batch.time_ms)}")
+            report._failureReason = f"{type(failure).__name__}: {failure}"
+            self._failed(failure)
+        report._endTime = now_ms()
+        self._bus.post("onOutputOperationCompleted", "outputOperationInfo", report)
+
+    def _look(self, output: Output, rdd: RDD[Any]) -> list[Any]:
+        assert output.look is not None
+        if output.node in self._placement.looks:
+            # The plan gives no more than the first records of each partition: one job instead of take()'s several.
+            return rdd.collect()[: output.look]
+        return rdd.take(output.look)
+
+    def _forget(self, time_ms: int) -> None:
+        for old in [old for old in self.remembered if old <= time_ms - self._remember_ms]:
+            self.remembered.pop(old).forget()
+
+
+def batch_name(time_ms: int) -> str:
+    """Batch time as programs see it."""
+    return str(datetime.fromtimestamp(time_ms / 1000))

@@ -1,0 +1,121 @@
+"""Batch times.
+
+Two clocks. On the *real* clock a batch comes at every multiple of the interval since the epoch; one that comes
+late takes the data of the intervals it missed. On the *logical* clock, for programs whose inputs are all queues,
+batch times are contiguous whatever the machine's speed, one queue element each; it may drop the pacing and then
+runs as fast as the machine can.
+
+The clock lives in the driver. It knows nothing of Spark: the tick source asks it for the time of the next batch.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["Clock", "first_batch_time", "next_batch_time"]
+
+
+def first_batch_time(now_ms: int, interval_ms: int) -> int:
+    """Return the first batch time: the smallest multiple of the interval strictly after now (as the old engine)."""
+    return (now_ms // interval_ms + 1) * interval_ms
+
+
+def next_batch_time(last_ms: int, now_ms: int, interval_ms: int) -> int:
+    """Return the next batch time on the real clock: the boundary last crossed, and always after `last_ms`."""
+    return max(now_ms // interval_ms * interval_ms, last_ms + interval_ms)
+
+
+class Clock:
+    """Hands out batch times, and ends a run.
+
+    Parameters
+    ----------
+    interval_ms : int
+        Batch interval in ms.
+    logical : bool
+        Contiguous batch times.
+    paced : bool
+        Wait until a batch time has come before handing it out; only the logical clock can do without.
+    now : callable
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self, interval_ms: int, logical: bool, paced: bool = True, now: Callable[[], float] = time.time
+    ) -> None:
+        self.interval_ms = interval_ms
+        self.logical = logical
+        self.paced = paced or not logical
+        self.last_ms: int | None = None
+        self.due_ms: int | None = None
+        self.zero_ms: int | None = None
+        self._now = now
+        self._end_ms: int | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return int(self._now() * 1000)
+
+    def wait_for_first(self) -> None:
+        """Settle the first batch time, and return when it has come; the first trigger follows at once."""
+        first = first_batch_time(self.now_ms(), self.interval_ms)
+        with self._changed:
+            self.zero_ms = first - self.interval_ms
+            self._wait_until(first)
+
+    def due(self) -> int | None:
+        """Time of the batch that is due in ms, waiting for it if need be; None when no batch shall follow.
+
+        All sources of a trigger get the same answer: once handed out, a time stays due until its batch is
+        completed, so that no source goes ahead without the others when the run is ended in between.
+        """
+        with self._changed:
+            assert self.zero_ms is not None
+            if self.due_ms is None:
+                last = self.zero_ms if self.last_ms is None else self.last_ms
+                if self.logical:
+                    time_ms = last + self.interval_ms
+                    self._wait_until(time_ms)
+                else:
+                    time_ms = next_batch_time(last, self.now_ms(), self.interval_ms)
+                # Another source's call may have been answered while this one waited.
+                if self.due_ms is None and not self.ended:
+                    self.due_ms = time_ms
+            return self.due_ms
+
+    def complete(self) -> None:
+        """Note that the batch that was due has run."""
+        with self._changed:
+            self.last_ms, self.due_ms = self.due_ms, None
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Let the batch of the interval that runs now be the last one (graceful stop)."""
+        with self._changed:
+            latest = max(self.last_ms or 0, self.due_ms or 0)
+            self._end_ms = first_batch_time(self.now_ms(), self.interval_ms) if self.paced else latest
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Hand out no more times (immediate stop); wakes whoever waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def wait_for_end(self, timeout: float | None) -> bool:
+        """Wait until the last batch is completed, at most `timeout` seconds; False if time ran out."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.due_ms is None and self.ended, timeout)
+
+    @property
+    def ended(self) -> bool:
+        """True when no further time is handed out."""
+        return self._closed or (self._end_ms is not None and (self.last_ms or 0) >= self._end_ms)
+
+    def _wait_until(self, time_ms: int) -> None:
+        while self.paced and not self._closed and (missing := time_ms - self.now_ms()) > 0:
+            self._changed.wait(missing / 1000)

@@ -1,0 +1,52 @@
+"""``ssc.explain()``: where each operation of a program runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from dstreams._plan.compiler import Placement
+    from dstreams._plan.graph import Graph
+
+__all__ = ["explain"]
+
+
+def explain(graph: Graph, placement: Placement, frame: DataFrame | None) -> str:
+    """Describe a program.
+
+    Parameters
+    ----------
+    graph : Graph
+        The program.
+    placement : Placement
+        Where its nodes run.
+    frame : DataFrame, optional
+        The streaming DataFrame, whose plan is shown too.
+
+    Returns
+    -------
+    str
+        One line per operation and output, then Spark's plan.
+    """
+    live = set(graph.live())
+    lines = ["== DStream program =="]
+    for node in graph.nodes:
+        name = node.source.describe() if node.source else node.op
+        reads = f" of {', '.join(f'[{parent.number}]' for parent in node.parents)}" if node.parents else ""
+        where = placement.side(node) if node in live else "not used by any output"
+        notes = [where]
+        if node in placement.frontier:
+            notes.append("handed over to the batch side")
+        if node in placement.shared and not node.source:
+            notes.append("computed once for several readers")
+        if node.storage_level is not None:
+            notes.append("cached")
+        lines.append(f"[{node.number}] {name}{reads}  ({node.site}): {', '.join(notes)}")
+    for output in graph.outputs:
+        lines.append(f"output {output.number}: {output.op} of [{output.node.number}]  ({output.site}): batch side")
+    if frame is not None:
+        lines += ["", "== Streaming plan (Spark, one query; the last source is the tick) =="]
+        lines.append(str(frame._jdf.queryExecution().optimizedPlan().toString()).rstrip())
+    return "\n".join(lines)

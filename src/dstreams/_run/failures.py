@@ -1,0 +1,99 @@
+"""From what Spark raises to what the user should see: the program's own exception, without the JVM's stack."""
+
+from __future__ import annotations
+
+import builtins
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.errors import PySparkException
+
+from dstreams.errors import BatchError
+
+__all__ = ["as_user_error"]
+
+_TRACEBACK = re.compile(
+    r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |Driver stacktrace|Caused by).*\n?)+"
+)
+_FRAME = re.compile(r'(  File "([^"]+)", line \d+, in .*\n(?:    .*\n)*)')
+_INTERNAL = tuple(
+    str(Path(spec.origin).parent)
+    for spec in (find_spec("pyspark"), find_spec("dstreams"))
+    if spec is not None and spec.origin is not None
+)
+
+
+def as_user_error(error: BaseException, where: str) -> BaseException:
+    """Translate an exception of a batch.
+
+    Parameters
+    ----------
+    error : BaseException
+        What an output operation, or the making of a batch, raised.
+    where : str
+        The operation, for the message.
+
+    Returns
+    -------
+    BaseException
+        An exception that Python code in the driver raised is returned as it is. For one that came out of
+        Spark's workers an exception of the same class and message is made, where the class can be found, whose
+        cause is a :class:`BatchError` with the operation and the worker's traceback; otherwise that BatchError.
+    """
+    if not isinstance(error, (Py4JError, PySparkException)):
+        return error
+    text = str(error)
+    found = [match.group(0) for match in _TRACEBACK.finditer(text)]
+    if not found:
+        return _plain(error, text, where)
+    trace = _shorten(found[-1].rstrip())
+    last = next((line for line in reversed(trace.splitlines()) if line and not line.startswith(" ")), "")
+    failed = BatchError(f"{where} failed in a worker:\n{trace}")
+    name, _, message = last.partition(": ")
+    rebuilt = _rebuild(name.strip(), _message(trace, name) or message)
+    if rebuilt is None:
+        return failed
+    rebuilt.__cause__ = failed
+    return rebuilt
+
+
+def _plain(error: BaseException, text: str, where: str) -> BaseException:
+    """Keep an error of the JVM's own, reduced to its first line."""
+    if isinstance(error, Py4JJavaError):
+        try:
+            text = str(error.java_exception.toString())
+        except Exception:  # the JVM is gone; the text says so
+            pass
+    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    plain = BatchError(f"{where} failed: {first}")
+    plain.__cause__ = error
+    return plain
+
+
+def _shorten(trace: str) -> str:
+    """Leave out the frames of PySpark and of this package, unless there are no others."""
+    short = _FRAME.sub(
+        lambda frame: "" if frame.group(2).startswith(_INTERNAL) else frame.group(1), trace + "\n"
+    )
+    return (short if _FRAME.search(short) else trace).rstrip()
+
+
+def _message(trace: str, name: str) -> str:
+    """The whole message of the exception, which may have several lines."""
+    start = trace.rfind(f"\n{name}: ")
+    return trace[start + len(name) + 3 :] if start >= 0 else ""
+
+
+def _rebuild(name: str, message: str) -> BaseException | None:
+    module, _, attribute = name.rpartition(".")
+    owner = sys.modules.get(module) if module else builtins
+    kind = getattr(owner, attribute, None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        return None
+    try:
+        return kind(message)
+    except Exception:
+        return None

@@ -1,0 +1,284 @@
+"""One StreamingContext, one StreamingQuery: starting it, watching it, stopping it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pyspark.java_gateway import ensure_callback_server_started
+
+from dstreams._plan.compiler import compile_plan, place
+from dstreams._plan.graph import Graph
+from dstreams._plan.streaming_rdd import PlanContext
+from dstreams._run.batch import BatchSide
+from dstreams._run.clock import Clock
+from dstreams._run.failures import as_user_error
+from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
+from dstreams._run.session import private_session
+from dstreams._sources.link import CLOCK, Link
+from dstreams._sources.tick import tick_frame
+from dstreams.errors import DStreamError
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
+    from pyspark import SparkContext
+
+__all__ = ["Query", "plan_context"]
+
+log = logging.getLogger("dstreams")
+
+_GRACE_SECONDS = 2.0
+"""How long an immediate stop lets a running batch go on before its Spark jobs are cancelled (as the old engine)."""
+
+
+class _Stopped(Exception):
+    """Raised into Spark from our callback, to end the query before a batch; short, since Spark searches its text."""
+
+
+class _Callback:
+    """What Spark's ``foreachBatch`` calls. Ours, because PySpark's makes a new session for every batch."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+
+    def call(self, jdf: JavaObject, batch_id: int) -> None:
+        """Run one batch."""
+        self._query.on_batch(jdf)
+
+    class Java:
+        """Tells py4j which interface this is."""
+
+        implements = ["org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchFunction"]
+
+
+def plan_context(sc: SparkContext) -> PlanContext:
+    """Stand-in for the SparkContext on the streaming side."""
+    memory = sc._conf.get("spark.python.worker.memory", "512m")
+    return PlanContext(sc.defaultParallelism, {"spark.python.worker.memory": memory or "512m"})
+
+
+class Query:
+    """The running program.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The program's context.
+    graph : Graph
+        The program.
+    interval_ms : int
+        Batch interval in ms.
+    remember_ms : int
+        How long RDDs are kept, in ms.
+    paced : bool
+        False drops the pacing of the logical clock.
+    bus : ListenerBus
+        Where events go.
+    """
+
+    def __init__(
+        self,
+        sc: SparkContext,
+        graph: Graph,
+        interval_ms: int,
+        remember_ms: int,
+        paced: bool,
+        bus: ListenerBus,
+    ) -> None:
+        self._sc = sc
+        self._graph = graph
+        self._bus = bus
+        self._sources = [node.source for node in graph.nodes if node.source]
+        logical = all(source.logical for source in self._sources)
+        self.clock = Clock(interval_ms, logical, paced)
+        self._link = Link()
+        self._inputs: dict[int, InputInfo] = {}
+        self._changed = threading.Condition()
+        self._batch_thread: threading.Thread | None = None
+        self._stopping = False
+        self._finished = False
+        self._error: BaseException | None = None
+        self._jquery: JavaObject | None = None
+        try:
+            self.placement = place(graph, plan_context(sc))
+            session = private_session(sc, sc.defaultParallelism)
+            self._link.serve(CLOCK, self.clock)
+            tick = tick_frame(session, self._link)
+            self.plan = compile_plan(self.placement, lambda source: source.frame(session, self._link), tick)
+        except BaseException:
+            self._link.close()
+            raise
+        self.batches = BatchSide(
+            sc, graph, self.placement, self.plan, bus, max(remember_ms, interval_ms), self._batch_failed
+        )
+
+    # ------------------------------------------------------------------ start
+
+    def start(self) -> None:
+        """Start the query; returns as soon as Spark has accepted it."""
+        ensure_callback_server_started(self._sc._gateway)
+        trigger = f"{self.clock.interval_ms} milliseconds" if not self.clock.logical else "0 seconds"
+        writer = self.plan.frame.writeStream.trigger(processingTime=trigger)
+        name = self._sc.appName
+        writer = writer.queryName(f"{name} (dstreams)") if name else writer
+        assert self._sc._jvm is not None
+        helper = self._sc._jvm.org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchHelper
+        helper.callForeachBatch(writer._jwrite, _Callback(self))
+        self._log_start()
+        try:
+            self._jquery = writer.start()._jsq
+        except BaseException as error:
+            self._link.close()
+            raise as_user_error(error, "StreamingContext.start()") from None
+        self._bus.post("onStreamingStarted", "time", now_ms())
+        threading.Thread(target=self._watch, name="dstreams-watch", daemon=True).start()
+
+    def _log_start(self) -> None:
+        clock = "logical clock" if self.clock.logical else "real clock"
+        pace = "" if self.clock.paced else ", not paced"
+        log.info(
+            "started: batches of %g s (%s%s), %d input(s), %d output(s)",
+            self.clock.interval_ms / 1000, clock, pace, len(self._sources), len(self._graph.outputs),
+        )  # fmt: skip
+        for source in self._sources:
+            if line := source.announce():
+                log.info("%s", line)
+
+    # ------------------------------------------------------------------ batches
+
+    def on_batch(self, jdf: JavaObject) -> None:
+        """Run one batch, on Spark's stream thread."""
+        time_ms = self.clock.due_ms
+        if time_ms is None:
+            raise _Stopped("no batch is due")
+        with self._changed:
+            self._batch_thread = threading.current_thread()
+            inputs, self._inputs = self._inputs, {}
+        try:
+            self.batches.run(jdf, time_ms, inputs)
+        finally:
+            self._batch_thread = None
+            self.clock.complete()
+
+    def _batch_failed(self, error: BaseException) -> None:
+        """Keep the error for awaitTermination; later batches go on, as on the old engine."""
+        log.error("%s: %s", type(error).__name__, error)
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+    def took(self, stream: int, records: int, description: str) -> None:
+        """Note how many records a receiver gave to the batch that is being made."""
+        with self._changed:
+            self._inputs[stream] = InputInfo(stream, records, description)
+
+    def receiver_event(self, stream: int, name: str, event: str, text: str) -> None:
+        """Log what a receiver says of itself, and tell the listeners."""
+        (log.warning if event in ("error", "waiting") else log.info)("%s: %s", name, text)
+        error = text if event in ("error", "stopped") else ""
+        info = ReceiverInfo(stream, name, event == "started", "driver", error, now_ms() if error else -1)
+        method = {"started": "onReceiverStarted", "stopped": "onReceiverStopped", "error": "onReceiverError"}
+        if event in method:
+            self._bus.post(method[event], "receiverInfo", info)
+
+    # ------------------------------------------------------------------ end
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until the query has ended, at most `timeout` seconds; raise the error of a batch that failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._finished or self._error is not None, timeout)
+            if self._error is not None:
+                raise self._error
+            return self._finished
+
+    @property
+    def finished(self) -> bool:
+        """True when the query has ended, whoever ended it."""
+        return self._finished
+
+    def stop(self, graceful: bool, after: Callable[[], None] | None = None) -> None:
+        """End the query.
+
+        Called from a batch (``foreachRDD``) or a listener it returns at once, and the query ends with the batch.
+
+        Parameters
+        ----------
+        graceful : bool
+            Let one more batch take what has been received.
+        after : callable, optional
+            What to do when the query has ended (stop the SparkContext).
+        """
+        with self._changed:
+            first, self._stopping = not self._stopping, True
+            inside = threading.current_thread() is self._batch_thread
+        if graceful:
+            self.clock.finish()
+        else:
+            self.clock.close()
+        if first:
+            threading.Thread(target=self._stop, args=(graceful,), name="dstreams-stop").start()
+        waiting = threading.Thread(target=self._after, args=(after,), name="dstreams-stopped")
+        waiting.start()
+        if not inside and not self._bus.is_current_thread():
+            waiting.join()
+
+    def _after(self, action: Callable[[], None] | None) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._finished)
+        if action is not None:
+            self._quietly(action)
+
+    def _stop(self, graceful: bool) -> None:
+        """Stop where nothing of a batch is under way: Spark interrupts its thread, which is loud inside a batch."""
+        if graceful:
+            self.clock.wait_for_end(None)
+        elif not self.clock.wait_for_end(_GRACE_SECONDS) and self._jquery is not None:
+            self._quietly(lambda: self._sc.cancelJobGroup(self._jquery.runId().toString()))
+            self.clock.wait_for_end(_GRACE_SECONDS)
+        deadline = time.monotonic() + 1
+        while self._trigger_active() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self._quietly(lambda: self._jquery.stop() if self._jquery is not None else None)
+        self._finish(None)
+
+    def _trigger_active(self) -> bool:
+        if self._jquery is None:
+            return False
+        try:
+            return bool(self._jquery.isActive() and self._jquery.status().isTriggerActive())
+        except Exception:  # the JVM is gone, so nothing is active
+            return False
+
+    @staticmethod
+    def _quietly(action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except Exception as error:  # the JVM or its context is gone: what was to be stopped has stopped
+            log.debug("while stopping: %s", error)
+
+    def _watch(self) -> None:
+        """Notice when the query ends without us: a source that failed, a SparkContext that was stopped."""
+        assert self._jquery is not None
+        error: BaseException | None = None
+        try:
+            while not self._finished and not self._jquery.awaitTermination(500):
+                pass
+        except Exception as failure:
+            error = as_user_error(failure, "the streaming query")
+        if not self._stopping:
+            if self._sc._jsc is None or isinstance(error, DStreamError) and "shut down" in str(error):
+                error = None
+            self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        self._link.close()
+        self.clock.close()
+        self._bus.flush(2)
+        with self._changed:
+            if error is not None:
+                self._error = error
+            self._finished = True
+            self._changed.notify_all()

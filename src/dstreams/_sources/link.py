@@ -1,0 +1,136 @@
+"""The way from a source's reader back to the driver.
+
+Spark runs the reader of a Python data source in a process of its own, the source's planner, on the driver's
+machine. What only the driver can do or know (the clock, the elements of a queue, the log) is an object in the
+driver's process that the reader calls through a :class:`Remote`: a connection on the loopback interface that
+both ends authenticate with a random key.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from multiprocessing.connection import Client, Connection, Listener
+from typing import Any
+
+__all__ = ["CLOCK", "Link", "Remote"]
+
+CLOCK = "clock"
+"""Name under which the driver serves the clock."""
+
+
+class Remote:
+    """Handle on an object of the driver; picklable, connects when first used.
+
+    Parameters
+    ----------
+    address : tuple of str and int
+        Where the driver listens.
+    key : bytes
+        Shared secret.
+    name : str
+        Name under which the driver serves the object.
+    """
+
+    def __init__(self, address: tuple[str, int], key: bytes, name: str) -> None:
+        self._address = address
+        self._key = key
+        self._name = name
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_address": self._address, "_key": self._key, "_name": self._name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_address"], state["_key"], state["_name"])  # type: ignore[misc]
+
+    def call(self, method: str, *args: Any) -> Any:
+        """Call a method of the object in the driver and return its result.
+
+        Raises
+        ------
+        RuntimeError
+            If the method raised in the driver.
+        EOFError, OSError
+            If the driver has closed the link.
+        """
+        with self._lock:
+            if self._connection is None:
+                self._connection = Client(self._address, authkey=self._key)
+            self._connection.send((self._name, method, args))
+            failure, result = self._connection.recv()
+        if failure:
+            raise RuntimeError(failure)
+        return result
+
+
+class Link:
+    """Serves objects of the driver to the readers of one query.
+
+    Parameters
+    ----------
+    log_name : str
+        Name for the threads.
+    """
+
+    def __init__(self, log_name: str = "dstreams-link") -> None:
+        self._key = os.urandom(32)
+        self._listener = Listener(("127.0.0.1", 0), authkey=self._key)
+        self._objects: dict[str, Any] = {}
+        self._open = True
+        self._name = log_name
+        threading.Thread(target=self._accept, name=log_name, daemon=True).start()
+
+    def serve(self, name: str, target: Any) -> Remote:
+        """Make the methods of `target` callable under `name`."""
+        self._objects[name] = target
+        return self.remote(name)
+
+    def remote(self, name: str) -> Remote:
+        """Handle on an object that is served already."""
+        address = self._listener.address
+        assert isinstance(address, tuple)
+        return Remote((str(address[0]), int(address[1])), self._key, name)
+
+    def claim(self, name: str) -> Remote:
+        """Something that only the first of several callers gets: ``call("take")`` is True once."""
+        return self.serve(f"claim of {name}", _Claim())
+
+    def close(self) -> None:
+        """Accept no more connections; those that are open end with their readers."""
+        self._open = False
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while self._open:
+            try:
+                connection = self._listener.accept()
+            except Exception:  # a stranger without the key, or our own close(): the loop's test tells which
+                continue
+            threading.Thread(target=self._answer, args=(connection,), name=self._name, daemon=True).start()
+
+    def _answer(self, connection: Connection) -> None:
+        with connection:
+            while True:
+                try:
+                    name, method, args = connection.recv()
+                except (EOFError, OSError):
+                    return
+                try:
+                    reply: tuple[str | None, Any] = (None, getattr(self._objects[name], method)(*args))
+                except Exception as error:
+                    reply = (f"{type(error).__name__}: {error}", None)
+                try:
+                    connection.send(reply)
+                except OSError:
+                    return
+
+
+class _Claim:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Return True to the first caller."""
+        return self._lock.acquire(blocking=False)

@@ -1,0 +1,61 @@
+"""Input partitions that carry their records with them, as chunks, from a source's planner to the tasks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
+
+__all__ = ["ChunkPartition", "ChunkReader"]
+
+
+class ChunkPartition(InputPartition):
+    """One partition of a batch.
+
+    Parameters
+    ----------
+    chunks : list of bytes
+        The partition's records.
+    failure : str, optional
+        Why the records could not be had; reading the partition raises it, which fails the batch but not the
+        query.
+    """
+
+    def __init__(self, chunks: list[bytes], failure: str | None = None) -> None:
+        self.chunks = chunks
+        self.failure = failure
+
+
+class ChunkReader(DataSourceStreamReader):
+    """A stream reader whose partitions are :class:`ChunkPartition`; offsets are ``{"n": count}``."""
+
+    def open(self) -> None:  # noqa: B027 - a reader without anything to open is fine
+        """Start what the reader needs, in the planner's process."""
+
+    @abstractmethod
+    def available(self, start: int | None) -> int:
+        """Count up to which there is data; `start` is where the batch begins (None before Spark 4.2)."""
+
+    def initialOffset(self) -> dict[str, Any]:
+        """Return the offset before the first batch."""
+        return {"n": 0}
+
+    # Spark 4.1 calls it without arguments, Spark 4.2 and later with both.
+    def latestOffset(self, start: dict[str, Any] | None = None, limit: Any = None) -> dict[str, Any]:
+        """Offset up to which there is data."""
+        return {"n": self.available(None if start is None else start["n"])}
+
+    @abstractmethod
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
+        """Partitions of the batch between two offsets."""
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Give a partition's chunks, in a task."""
+        assert isinstance(partition, ChunkPartition)
+        if partition.failure is not None:
+            raise RuntimeError(partition.failure)
+        for chunk in partition.chunks:
+            yield pa.RecordBatch.from_arrays([pa.array([chunk], pa.binary())], names=["chunk"])

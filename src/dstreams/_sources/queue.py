@@ -1,0 +1,118 @@
+"""queueStream: one prepared RDD per batch.
+
+The queue stays in the driver, because its elements are RDDs there; the reader asks for one element per batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from dstreams._plan.chunks import write_chunk
+from dstreams._sources.link import CLOCK, Link, Remote
+from dstreams._sources.parts import ChunkPartition, ChunkReader
+from dstreams._sources.register import load_stream
+from dstreams._sources.source import Source
+
+if TYPE_CHECKING:
+    from pyspark import RDD
+
+__all__ = ["QueueSource", "slices"]
+
+
+def slices(data: list[Any], partitions: int, batch_size: int = 1024) -> list[list[Any]]:
+    """Cut a list into partitions exactly as ``sc.parallelize(data, partitions)`` does.
+
+    PySpark pickles the list in batches, and the JVM spreads the batches over the partitions.
+    """
+    size = max(1, min(len(data) // partitions, batch_size))
+    batches = [data[i : i + size] for i in range(0, len(data), size)]
+    bounds = [i * len(batches) // partitions for i in range(partitions + 1)]
+    return [
+        [record for batch in batches[low:high] for record in batch]
+        for low, high in zip(bounds, bounds[1:], strict=False)
+    ]
+
+
+class QueueSource(Source):
+    """The queue, in the driver.
+
+    Parameters
+    ----------
+    elements : list of RDD or list
+        What the batches get, in order; a list is cut into partitions as ``parallelize`` does.
+    one_at_a_time : bool
+        One element per batch, or all of them in the first.
+    default : RDD or list, optional
+        Element of every batch after the queue is used up; without it such a batch gets an empty RDD with one
+        partition.
+    parallelism : int
+        Partitions of an element that is a list.
+    """
+
+    logical = True
+
+    def __init__(
+        self,
+        elements: Sequence[RDD[Any] | list[Any]],
+        one_at_a_time: bool,
+        default: RDD[Any] | list[Any] | None,
+        parallelism: int,
+        name: str,
+    ) -> None:
+        self._batches = [[element] for element in elements] if one_at_a_time else [list(elements)]
+        self._default = [default] if default is not None else None
+        self._parallelism = parallelism
+        self._name = name
+
+    def describe(self) -> str:
+        """Name of the stream with the number of its elements."""
+        return f"queueStream({sum(map(len, self._batches))} elements)"
+
+    def frame(self, session: SparkSession, link: Link) -> DataFrame:
+        """Streaming frame of the elements' chunks."""
+        return load_stream(session, link, self._name, QueueReader(link.serve(self._name, self), link.remote(CLOCK)))
+
+    def element(self, n: int) -> list[tuple[list[bytes], str | None]]:
+        """Partitions of the n-th batch (from 0): chunks, and why there are none where computing them failed."""
+        if n < len(self._batches):
+            element = self._batches[n]
+        elif self._default is not None:
+            element = self._default
+        else:
+            return [([], None)]
+        try:
+            return [(chunks, None) for part in element for chunks in self._chunks(part)]
+        except Exception as error:
+            return [([], f"queueStream: element {n} could not be computed: {error}")]
+
+    def _chunks(self, part: RDD[Any] | list[Any]) -> list[list[bytes]]:
+        if isinstance(part, list):
+            return [[write_chunk(records)] if records else [] for records in slices(part, self._parallelism)]
+        found: list[list[Any]] = part.glom().collect()
+        return [[write_chunk(records)] if records else [] for records in found]
+
+
+class QueueReader(ChunkReader):
+    """Reader of a queue; the offset counts the elements that were taken."""
+
+    def __init__(self, queue: Remote, clock: Remote) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._taken = 0
+
+    def available(self, start: int | None) -> int:
+        """Take one more element in every batch, and none when no batch follows."""
+        taken = self._taken if start is None else start
+        self._taken = taken if self._clock.call("due") is None else taken + 1
+        return self._taken
+
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
+        """Fetch the batch's element from the driver."""
+        return [
+            ChunkPartition(chunks, failure)
+            for n in range(start["n"], end["n"])
+            for chunks, failure in self._queue.call("element", n)
+        ]

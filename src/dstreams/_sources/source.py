@@ -1,0 +1,54 @@
+"""What the compiler and the query know of an input: that it gives a streaming DataFrame, and how to read it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from dstreams._plan.chunks import read_chunks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+    from dstreams._sources.link import Link
+
+__all__ = ["Source"]
+
+
+class Source(ABC):
+    """One input of a program.
+
+    Attributes
+    ----------
+    decode : callable
+        Arrow batches of the frame's rows to records; pickled into the first Python stage. A frame of chunks
+        (the default) needs nothing else.
+    logical : bool
+        True if the source hands out exactly one prepared element per batch, whatever the time is, so that a
+        program whose sources are all like that runs on the logical clock.
+    """
+
+    decode: Callable[[Iterator[pa.RecordBatch]], Iterator[Any]] = staticmethod(read_chunks)
+    logical: bool = False
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Name the source as its user wrote it, without secrets: ``socketTextStream(localhost:9999)``."""
+
+    @abstractmethod
+    def frame(self, session: SparkSession, link: Link) -> DataFrame:
+        """Return the streaming DataFrame, made in the query's own session.
+
+        Parameters
+        ----------
+        session : SparkSession
+            The query's session.
+        link : Link
+            Way back to the driver for readers that live in a process of their own.
+        """
+
+    def announce(self) -> str | None:
+        """One line about what the source reads or waits for, for the log at start."""
+        return None

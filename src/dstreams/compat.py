@@ -1,0 +1,53 @@
+"""Change no line of a program: make ``import pyspark.streaming`` give this package."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+import pyspark
+
+__all__ = ["activate", "deactivate"]
+
+_MODULES = {
+    "pyspark.streaming": "dstreams",
+    "pyspark.streaming.context": "dstreams.context",
+    "pyspark.streaming.dstream": "dstreams.dstream",
+    "pyspark.streaming.listener": "dstreams.listener",
+    "pyspark.streaming.util": "dstreams.util",
+    "pyspark.streaming.kinesis": "dstreams.kinesis",
+}
+_ABSENT = object()
+_saved: dict[str, object] = {}
+
+
+def activate() -> None:
+    """Let ``pyspark.streaming`` and its submodules resolve to this package, in this process.
+
+    Calling it again changes nothing. Names that a program has imported before keep their meaning.
+    """
+    if _saved:
+        return
+    _saved["attribute"] = getattr(pyspark, "streaming", _ABSENT)
+    for name, ours in _MODULES.items():
+        _saved[name] = sys.modules.get(name, _ABSENT)
+        sys.modules[name] = importlib.import_module(ours)
+    pyspark.streaming = sys.modules["pyspark.streaming"]  # type: ignore[attr-defined]
+
+
+def deactivate() -> None:
+    """Restore what :func:`activate` replaced."""
+    if not _saved:
+        return
+    attribute = _saved.pop("attribute")
+    for name in _MODULES:
+        module = _saved.pop(name)
+        if isinstance(module, ModuleType):
+            sys.modules[name] = module
+        else:
+            sys.modules.pop(name, None)
+    if attribute is _ABSENT:
+        del pyspark.streaming
+    else:
+        pyspark.streaming = attribute  # type: ignore[attr-defined]
