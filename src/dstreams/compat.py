@@ -33,7 +33,7 @@ def activate() -> None:
     for name, ours in _MODULES.items():
         _saved[name] = sys.modules.get(name, _ABSENT)
         sys.modules[name] = importlib.import_module(ours)
-    pyspark.streaming = sys.modules["pyspark.streaming"]  # type: ignore[attr-defined]
+    setattr(pyspark, "streaming", sys.modules["pyspark.streaming"])  # noqa: B010
 
 
 def deactivate() -> None:
@@ -48,6 +48,6 @@ def deactivate() -> None:
         else:
             sys.modules.pop(name, None)
     if attribute is _ABSENT:
-        del pyspark.streaming
+        delattr(pyspark, "streaming")
     else:
-        pyspark.streaming = attribute  # type: ignore[attr-defined]
+        setattr(pyspark, "streaming", attribute)  # noqa: B010

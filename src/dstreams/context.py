@@ -271,22 +271,17 @@ class StreamingContext:
             )
         self._bus.add(streamingListener)
 
-    def explain(self, extended: bool = False) -> str:
-        """Print what became of the program: where each operation runs, and the query's plan.
-
-        Parameters
-        ----------
-        extended : bool
-            Print Spark's plan of the streaming side too; only after start.
+    def explain(self) -> str:
+        """Print what became of the program: where each operation runs and, once started, the query's plan.
 
         Returns
         -------
         str
             The text that was printed.
         """
-        placement = self._query.placement if self._query is not None else place(self._graph, plan_context(self._sc))
-        frame = self._query.plan.frame if self._query is not None else None
-        text = explain(self._graph, placement, frame)
+        query = self._query
+        placement = query.placement if query is not None else place(self._graph, plan_context(self._sc))
+        text = explain(self._graph, placement, query.plan.frame if query is not None else None)
         print(text, flush=True)
         return text
 
@@ -409,7 +404,9 @@ class StreamingContext:
             raise DStreamTypeError(f"queueStream: rdds must be a list of RDDs or lists, got {type(rdds).__name__}")
         has_default = isinstance(default, RDD) or bool(default)
         if not rdds and not has_default:
-            raise DStreamValueError("queueStream: the queue is empty and there is no default, so there is nothing to read")
+            raise DStreamValueError(
+                "queueStream: the queue is empty and there is no default, so there is nothing to read"
+            )
         elements = [element if isinstance(element, RDD) else list(element) for element in rdds] or [[]]
         fallback = default if isinstance(default, RDD) else list(default) if has_default and default else None
         _, name = self._next_source("queue")
@@ -447,9 +444,7 @@ class StreamingContext:
                 )
             return result
 
-        return self._stream(
-            Node("transform", nodes, evaluate, nodes[0].slide_ms, liftable=False, missing=Missing.FAIL)
-        )
+        return self._stream(Node("transform", nodes, evaluate, nodes[0].slide_ms, liftable=False, missing=Missing.FAIL))
 
     def union(self, *dstreams: DStream[Any]) -> DStream[Any]:
         """Put the elements of several streams side by side.

@@ -77,7 +77,9 @@ class DStream(Generic[T]):
             Node(op, (self._node,), lambda _, rdd: func(rdd), self._node.slide_ms, on_empty=on_empty)
         )
 
-    def _derive_with(self, op: str, other: DStream[Any], func: Callable[[RDD[Any], RDD[Any]], RDD[Any]]) -> DStream[Any]:
+    def _derive_with(
+        self, op: str, other: DStream[Any], func: Callable[[RDD[Any], RDD[Any]], RDD[Any]]
+    ) -> DStream[Any]:
         """Add an operation on two streams; where one has no RDD at a time, an empty one stands in."""
         _expect_stream(other, op)
         return self._ssc._stream(
@@ -136,9 +138,7 @@ class DStream(Generic[T]):
         """Keep the elements for which `f` is true."""
         return self._derive("filter", lambda rdd: rdd.filter(f))
 
-    def mapPartitions(
-        self, f: Callable[[Iterable[T]], Iterable[U]], preservesPartitioning: bool = False
-    ) -> DStream[U]:
+    def mapPartitions(self, f: Callable[[Iterable[T]], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
         """Apply a function to each partition as a whole.
 
         Parameters
@@ -230,7 +230,9 @@ class DStream(Generic[T]):
         """Count how often each element occurs in each RDD."""
         n = self._sc.defaultParallelism
         return self._derive(
-            "countByValue", lambda rdd: rdd.map(lambda x: (x, 1)).reduceByKey(operator.add, n), OnEmpty.SHUFFLE
+            "countByValue",
+            lambda rdd: rdd.map(lambda x: (x, 1)).reduceByKey(operator.add, n),
+            OnEmpty.SHUFFLE,
         )
 
     def reduceByKey(
@@ -648,8 +650,7 @@ class DStream(Generic[T]):
         for name, duration in (("windowDuration", window), ("slideDuration", slide)):
             if duration is not None and to_milliseconds(duration, name) % self._node.slide_ms:
                 raise DStreamValueError(
-                    f"{name} must be multiple of the parent dstream's slide (batch) duration "
-                    f"({self._node.slide_ms} ms)"
+                    f"{name} must be multiple of the parent dstream's slide (batch) duration ({self._node.slide_ms} ms)"
                 )
         raise UnsupportedDStreamOperation.stateful(op)
 

@@ -155,9 +155,7 @@ class StageFunction:
         Records to Arrow batches.
     """
 
-    def __init__(
-        self, decode: Decode, functions: tuple[Callable[[Any], Records], ...], encode: Encode
-    ) -> None:
+    def __init__(self, decode: Decode, functions: tuple[Callable[[Any], Records], ...], encode: Encode) -> None:
         self.decode = decode
         self.functions = functions
         self.encode = encode

@@ -145,9 +145,7 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame) -> Plan:
     for node in placement.frontier:
         parts = lowering.members(placement.lifted[node].stage, placement.looks.get(node), node)
         branches.append(
-            Branch(
-                node, range(len(members), len(members) + len(parts)), _empty_without_input(node, placement)
-            )
+            Branch(node, range(len(members), len(members) + len(parts)), _empty_without_input(node, placement))
         )
         members.extend(parts)
     return Plan(reduce(DataFrame.union, [*members, tick.select("chunk")]), branches)
@@ -158,17 +156,14 @@ def _empty_without_input(node: Node, placement: Placement) -> bool:
     state: dict[Node, OnEmpty] = {}
     for lifted in placement.lifted:
         before = [state[parent] for parent in lifted.parents]
-        if lifted.source:
-            after = OnEmpty.EMPTY
-        elif OnEmpty.PER_PARTITION in before:
-            after = OnEmpty.PER_PARTITION
-        elif OnEmpty.SHUFFLE in before and lifted.on_empty in (OnEmpty.PER_PARTITION, OnEmpty.COUNT):
-            after = OnEmpty.PER_PARTITION
+        # Before the first shuffle there are no partitions without input; after it, empty ones.
+        asks_partitions = lifted.on_empty in (OnEmpty.PER_PARTITION, OnEmpty.COUNT)
+        if OnEmpty.PER_PARTITION in before or (asks_partitions and OnEmpty.SHUFFLE in before):
+            state[lifted] = OnEmpty.PER_PARTITION
         elif OnEmpty.SHUFFLE in before or lifted.on_empty in (OnEmpty.SHUFFLE, OnEmpty.COUNT):
-            after = OnEmpty.SHUFFLE
+            state[lifted] = OnEmpty.SHUFFLE
         else:
-            after = OnEmpty.EMPTY
-        state[lifted] = after
+            state[lifted] = OnEmpty.EMPTY
     return state[node] is not OnEmpty.PER_PARTITION
 
 
@@ -200,9 +195,7 @@ class _Lowering:
                 self._reads[stage.source] = self._frames(stage.source)
             return _map(self._reads[stage.source], stage.source.decode, functions, encode, node)
         if isinstance(stage, UnionOf):
-            frame = reduce(
-                DataFrame.union, (self._stage(parent, ChunkWriter(), node) for parent in stage.parents)
-            )
+            frame = reduce(DataFrame.union, (self._stage(parent, ChunkWriter(), node) for parent in stage.parents))
         else:
             assert isinstance(stage, Shuffle)
             routed = self._stage(stage.parent, Router(stage.partitions, stage.route), node)
@@ -210,9 +203,7 @@ class _Lowering:
         return _map(frame, read_chunks, functions, encode, node)
 
 
-def _map(
-    frame: DataFrame, decode: Decode, functions: list[Function], encode: Encode, node: Node
-) -> DataFrame:
+def _map(frame: DataFrame, decode: Decode, functions: list[Function], encode: Encode, node: Node) -> DataFrame:
     """``frame.mapInArrow``, without the pandas that PySpark's own method asks for and does not use."""
     if decode is read_chunks and not functions and isinstance(encode, ChunkWriter) and encode.head is None:
         return frame

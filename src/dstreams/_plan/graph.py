@@ -146,6 +146,4 @@ def call_site() -> str:
 def _user_frames() -> Iterator[traceback.FrameSummary]:
     for frame, line in traceback.walk_stack(None):
         if not os.path.abspath(frame.f_code.co_filename).startswith(_PACKAGE):
-            yield traceback.FrameSummary(
-                frame.f_code.co_filename, line, frame.f_code.co_name, lookup_line=False
-            )
+            yield traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name, lookup_line=False)

@@ -140,12 +140,8 @@ class BatchSide:
         try:
             batch = Batch(self._sc, time_ms, Frontier(self._sc, jdf, self._plan), self._placement)
             self.remembered[time_ms] = batch
-            jobs = [
-                (output, rdd) for output in self._graph.outputs if (rdd := batch.rdd(output.node)) is not None
-            ]
-        except (
-            BaseException
-        ) as error:  # SystemExit too: a callback does not end the program, as on the old engine
+            jobs = [(output, rdd) for output in self._graph.outputs if (rdd := batch.rdd(output.node)) is not None]
+        except BaseException as error:  # SystemExit too: a callback does not end the program, as on the old engine
             self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"))
             return
         self._bus.post("onBatchSubmitted", "batchInfo", info)

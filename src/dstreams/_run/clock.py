@@ -60,12 +60,16 @@ class Clock:
         """Milliseconds since the epoch."""
         return int(self._now() * 1000)
 
-    def wait_for_first(self) -> None:
-        """Settle the first batch time, and return when it has come; the first trigger follows at once."""
-        first = first_batch_time(self.now_ms(), self.interval_ms)
+    def start(self) -> None:
+        """Settle the first batch time; as on the old engine, it counts from the call of ``start()``."""
         with self._changed:
-            self.zero_ms = first - self.interval_ms
-            self._wait_until(first)
+            self.zero_ms = first_batch_time(self.now_ms(), self.interval_ms) - self.interval_ms
+
+    def wait_for_first(self) -> None:
+        """Return when the first batch time has come; the first trigger follows at once."""
+        with self._changed:
+            assert self.zero_ms is not None
+            self._wait_until(self.zero_ms + self.interval_ms)
 
     def due(self) -> int | None:
         """Time of the batch that is due in ms, waiting for it if need be; None when no batch shall follow.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import re
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,9 +16,7 @@ from dstreams.errors import BatchError
 
 __all__ = ["as_user_error"]
 
-_TRACEBACK = re.compile(
-    r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |Driver stacktrace|Caused by).*\n?)+"
-)
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |Driver stacktrace|Caused by).*\n?)+")
 _FRAME = re.compile(r'(  File "([^"]+)", line \d+, in .*\n(?:    .*\n)*)')
 _INTERNAL = tuple(
     str(Path(spec.origin).parent)
@@ -63,10 +62,8 @@ def as_user_error(error: BaseException, where: str) -> BaseException:
 def _plain(error: BaseException, text: str, where: str) -> BaseException:
     """Keep an error of the JVM's own, reduced to its first line."""
     if isinstance(error, Py4JJavaError):
-        try:
+        with suppress(Exception):  # the JVM may be gone; the text says so
             text = str(error.java_exception.toString())
-        except Exception:  # the JVM is gone; the text says so
-            pass
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     plain = BatchError(f"{where} failed: {first}")
     plain.__cause__ = error
@@ -75,9 +72,7 @@ def _plain(error: BaseException, text: str, where: str) -> BaseException:
 
 def _shorten(trace: str) -> str:
     """Leave out the frames of PySpark and of this package, unless there are no others."""
-    short = _FRAME.sub(
-        lambda frame: "" if frame.group(2).startswith(_INTERNAL) else frame.group(1), trace + "\n"
-    )
+    short = _FRAME.sub(lambda frame: "" if frame.group(2).startswith(_INTERNAL) else frame.group(1), trace + "\n")
     return (short if _FRAME.search(short) else trace).rstrip()
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.java_gateway import ensure_callback_server_started
 
@@ -51,7 +51,7 @@ class _Callback:
     class Java:
         """Tells py4j which interface this is."""
 
-        implements = ["org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchFunction"]
+        implements: ClassVar = ["org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchFunction"]
 
 
 def plan_context(sc: SparkContext) -> PlanContext:
@@ -128,6 +128,7 @@ class Query:
         helper = self._sc._jvm.org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchHelper
         helper.callForeachBatch(writer._jwrite, _Callback(self))
         self._log_start()
+        self.clock.start()
         try:
             self._jquery = writer.start()._jsq
         except BaseException as error:
@@ -235,14 +236,18 @@ class Query:
         """Stop where nothing of a batch is under way: Spark interrupts its thread, which is loud inside a batch."""
         if graceful:
             self.clock.wait_for_end(None)
-        elif not self.clock.wait_for_end(_GRACE_SECONDS) and self._jquery is not None:
-            self._quietly(lambda: self._sc.cancelJobGroup(self._jquery.runId().toString()))
+        elif not self.clock.wait_for_end(_GRACE_SECONDS):
+            self._quietly(self._cancel_jobs)
             self.clock.wait_for_end(_GRACE_SECONDS)
         deadline = time.monotonic() + 1
         while self._trigger_active() and time.monotonic() < deadline:
             time.sleep(0.005)
         self._quietly(lambda: self._jquery.stop() if self._jquery is not None else None)
         self._finish(None)
+
+    def _cancel_jobs(self) -> None:
+        if self._jquery is not None:
+            self._sc.cancelJobGroup(self._jquery.runId().toString())
 
     def _trigger_active(self) -> bool:
         if self._jquery is None:
@@ -269,7 +274,7 @@ class Query:
         except Exception as failure:
             error = as_user_error(failure, "the streaming query")
         if not self._stopping:
-            if self._sc._jsc is None or isinstance(error, DStreamError) and "shut down" in str(error):
+            if self._sc._jsc is None or (isinstance(error, DStreamError) and "shut down" in str(error)):
                 error = None
             self._finish(error)
 

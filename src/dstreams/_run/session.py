@@ -23,8 +23,8 @@ _SETTINGS = {
     ),
     "spark.sql.unionOutputPartitioning": "false",
     "spark.sql.streaming.forceDeleteTempCheckpointLocation": "true",
-    # A small text file is not cut into one big and one tiny split.
-    "spark.sql.files.openCostInBytes": "1",
+    # With the default of 4 MiB a text file of 6 MiB becomes one big and one tiny split.
+    "spark.sql.files.openCostInBytes": "65536",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
 }
 _LOCAL_CHECKPOINT_MANAGER = (

@@ -69,9 +69,7 @@ class _Directory(Source):
         if self.format == "binaryFile":
             reader = reader.schema("path STRING, modificationTime TIMESTAMP, length LONG, content BINARY")
         born = F.timestamp_millis(F.lit(self._created_ms))
-        return (
-            reader.load(_as_glob(self.directory)).where(F.col(self.modified) > born).select(*self._columns())
-        )
+        return reader.load(_as_glob(self.directory)).where(F.col(self.modified) > born).select(*self._columns())
 
     def _columns(self) -> list[str]:
         raise AssertionError("each kind of directory names its columns")
@@ -124,9 +122,7 @@ class BinaryRecordsSource(_Directory):
     format = "binaryFile"
     modified = "modificationTime"
 
-    def __init__(
-        self, sc: SparkContext, directory: str, created_ms: int, remember_ms: int, record_length: int
-    ) -> None:
+    def __init__(self, sc: SparkContext, directory: str, created_ms: int, remember_ms: int, record_length: int) -> None:
         super().__init__(sc, directory, created_ms, remember_ms)
         self.decode = RecordCutter(record_length)
 

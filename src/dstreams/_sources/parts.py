@@ -32,7 +32,7 @@ class ChunkPartition(InputPartition):
 class ChunkReader(DataSourceStreamReader):
     """A stream reader whose partitions are :class:`ChunkPartition`; offsets are ``{"n": count}``."""
 
-    def open(self) -> None:  # noqa: B027 - a reader without anything to open is fine
+    def open(self) -> None:
         """Start what the reader needs, in the planner's process."""
 
     @abstractmethod

@@ -6,6 +6,7 @@ The queue stays in the driver, because its elements are RDDs there; the reader a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -30,10 +31,7 @@ def slices(data: list[Any], partitions: int, batch_size: int = 1024) -> list[lis
     size = max(1, min(len(data) // partitions, batch_size))
     batches = [data[i : i + size] for i in range(0, len(data), size)]
     bounds = [i * len(batches) // partitions for i in range(partitions + 1)]
-    return [
-        [record for batch in batches[low:high] for record in batch]
-        for low, high in zip(bounds, bounds[1:], strict=False)
-    ]
+    return [[record for batch in batches[low:high] for record in batch] for low, high in pairwise(bounds)]
 
 
 class QueueSource(Source):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from dstreams._plan.chunks import write_chunk
@@ -75,12 +76,9 @@ class ReceiverReader(ChunkReader):
         bounds = [i * len(records) // n for i in range(n + 1)]
         return [
             ChunkPartition(
-                [
-                    write_chunk(records[i : min(i + BLOCK_RECORDS, high)])
-                    for i in range(low, high, BLOCK_RECORDS)
-                ]
+                [write_chunk(records[i : min(i + BLOCK_RECORDS, high)]) for i in range(low, high, BLOCK_RECORDS)]
             )
-            for low, high in zip(bounds, bounds[1:], strict=False)
+            for low, high in pairwise(bounds)
         ]
 
     def commit(self, end: dict[str, Any]) -> None:

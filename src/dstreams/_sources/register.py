@@ -16,7 +16,10 @@ __all__ = ["load_stream"]
 
 
 def load_stream(
-    session: SparkSession, link: Link, name: str, reader: DataSourceStreamReader | SimpleDataSourceStreamReader
+    session: SparkSession,
+    link: Link,
+    name: str,
+    reader: DataSourceStreamReader | SimpleDataSourceStreamReader,
 ) -> DataFrame:
     """Streaming frame of chunks that a reader gives.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -61,10 +62,11 @@ class SocketReader(ReceiverReader):
         try:
             connection = socket.create_connection((self._host, self._port), timeout=10)
         except OSError as error:
-            raise ConnectionError(
-                f"nobody answers at {self._host}:{self._port} ({error.strerror or error})"
-            ) from None
+            raise ConnectionError(f"nobody answers at {self._host}:{self._port} ({error.strerror or error})") from None
         with connection:
+            if connection.getsockname() == connection.getpeername():
+                # Trying a free local port again and again, TCP may connect it to itself.
+                raise ConnectionError(f"nobody answers at {self._host}:{self._port} (connection to itself)")
             self._connection = connection
             connection.settimeout(None)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -78,18 +80,14 @@ class SocketReader(ReceiverReader):
                 if rest := splitter.finish():
                     yield rest
         if not self._stopped.is_set():
-            self.say(
-                "stopped", f"{self._host}:{self._port} closed the connection; connecting again every 2 s"
-            )
+            self.say("stopped", f"{self._host}:{self._port} closed the connection; connecting again every 2 s")
 
     def interrupt(self) -> None:
         """Break a blocking read."""
         connection = getattr(self, "_connection", None)
         if connection is not None:
-            try:
+            with suppress(OSError):  # it may be closed already
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it was closed already
 
 
 class SocketSource(Source):

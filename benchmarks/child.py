@@ -1,0 +1,28 @@
+"""One engine, one workload, one process: ``python child.py JOB RESULT``, two JSON files. Started by ``run.py``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import engines
+from pyspark import SparkContext
+
+job = json.loads(Path(sys.argv[1]).read_text())
+paces = {name: job[name] for name in ("interval", "warm_up", "measured")}
+with tempfile.TemporaryDirectory(dir=job["scratch"]) as scratch:
+    if job["kind"] == "words":
+        rows = engines.run_words(job["engine"], job["files"], job["expected"], scratch, **paces)
+    elif job["kind"] == "empty":
+        rows = engines.run_empty(job["engine"], scratch, **paces)
+    else:
+        rows = engines.run_memory(job["engine"], job["words"], job["interval"], job["measured"])
+    result = {"rows": rows, "versions": engines.versions(SparkContext._active_spark_context)}
+    Path(sys.argv[2]).write_text(json.dumps(result))
+# The figures are written: no need to wait for Spark's orderly end.
+SparkContext._active_spark_context.stop()
+sys.stdout.flush()
+os._exit(0)

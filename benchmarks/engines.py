@@ -1,0 +1,343 @@
+"""How each engine runs a workload, and how the time of a batch is taken. Used by ``child.py``, one engine per process.
+
+The time of a batch is everything from the moment it was due until the engine is done with it:
+
+* the old engine: from the batch time to ``processingEndTime`` of ``onBatchCompleted``. That is its ``totalDelay``
+  plus what comes before the submission: the listing of directories and the making of the RDDs.
+* Structured Streaming (dstreams and the hand-written job): from the boundary of the interval to the end of the
+  trigger (``timestamp`` of the progress plus ``durationMs.triggerExecution``), which includes the listing, planning,
+  the hand-over to RDDs and the offset and commit files.
+
+A batch that was due while the one before it was still running counts from that one's end, on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pyspark
+from pyspark import SparkConf, SparkContext
+from workloads import add, pair, split, word_count
+
+CORES = 2
+TIMEOUT = 120
+
+
+def conf(extra=()):
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.sql.streaming.numRecentProgressUpdates": "1000",
+        **dict(extra),
+    }
+    return SparkConf().setMaster(f"local[{CORES}]").setAppName("benchmark").setAll(settings.items())
+
+
+def batch_times(rows):
+    """Add the time of each batch, by the rule that this module's docstring tells."""
+    end_before = 0
+    for row in sorted(rows, key=lambda row: row["due"]):
+        row["ms"] = row["end"] - max(row["due"], end_before)
+        row["late"] = end_before > row["due"]
+        end_before = row["end"]
+    return rows
+
+
+class DStreams:
+    """The two engines with the DStream API."""
+
+    def __init__(self, engine, interval, extra=()):
+        if engine == "legacy":
+            from pyspark.streaming import StreamingContext, StreamingListener
+        else:
+            from dstreams import StreamingContext, StreamingListener
+        self.engine = engine
+        self.sc = SparkContext(conf=conf(extra))
+        self.sc.setLogLevel("ERROR")
+        self.ssc = StreamingContext(self.sc, interval)
+        self.completed = []
+        completed = self.completed
+
+        class Listener(StreamingListener):
+            def onBatchCompleted(self, event):
+                info = event.batchInfo()
+                times = {
+                    "due": info.batchTime().milliseconds(),
+                    "submitted": info.submissionTime(),
+                    "start": info.processingStartTime(),
+                    "end": info.processingEndTime(),
+                }
+                completed.append(times)
+
+        self.ssc.addStreamingListener(Listener())
+
+    def start(self, directory, counted):
+        """Run the word count on a directory; `counted` gets the time and the count of each batch, or None to print."""
+        words = word_count(self.ssc.textFileStream(directory))
+        if counted is None:
+            words.pprint()
+        else:
+            words.foreachRDD(lambda moment, rdd: counted(round(moment.timestamp() * 1000), rdd.count()))
+        self.ssc.start()
+
+    def rows(self):
+        if self.engine == "legacy":
+            return batch_times([dict(row) for row in list(self.completed)])
+        outputs = {row["due"]: row["end"] - row["start"] for row in list(self.completed)}
+        rows = progress_rows(self.ssc._query._jquery)
+        for row in rows:
+            row["outputs"] = outputs.get(row["due"])
+        return batch_times(rows)
+
+    def check(self):
+        """Raise what a batch failed with."""
+        self.ssc.awaitTerminationOrTimeout(0.01)
+
+    def stop(self):
+        self.ssc.stop(stopSparkContext=False)
+
+
+class HandWritten:
+    """The same job as a Structured Streaming program without any facade, with the settings an expert would choose."""
+
+    def __init__(self, interval):
+        from pyspark.sql import SparkSession
+
+        manager = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+        extra = {
+            "spark.sql.shuffle.partitions": str(CORES),
+            "spark.sql.adaptive.enabled": "false",
+            "spark.sql.files.openCostInBytes": "65536",
+            "spark.sql.streaming.checkpointFileManagerClass": manager,
+        }
+        self.sc = SparkContext(conf=conf(extra))
+        self.sc.setLogLevel("ERROR")
+        self.spark = SparkSession(self.sc)
+        self.interval_ms = round(interval * 1000)
+
+    def start(self, directory, counted):
+        lines = self.spark.readStream.text(directory)
+        words = _map_in_arrow(_map_in_arrow(lines, _count_words).repartition(CORES, "word"), _merge_counts)
+
+        def output(frame, batch_id):
+            counted(batch_id, frame.count())
+
+        trigger = f"{self.interval_ms} milliseconds"
+        self.query = words.writeStream.trigger(processingTime=trigger).foreachBatch(output).start()
+
+    def rows(self):
+        rows = progress_rows(self.query._jsq, self.interval_ms)
+        return batch_times(rows)
+
+    def check(self):
+        if self.query.exception() is not None:
+            raise self.query.exception()
+
+    def stop(self):
+        self.query.stop()
+
+
+_COUNTS = "word string, n long"
+
+
+def _count_words(batches):
+    import pyarrow as pa
+
+    counts = {}
+    for batch in batches:
+        for line in batch.column(0).to_pylist():
+            for word in split(line):
+                key, value = pair(word)
+                counts[key] = add(counts[key], value) if key in counts else value
+    yield pa.RecordBatch.from_arrays([pa.array(counts.keys(), pa.string()), pa.array(counts.values(), pa.int64())],
+                                     names=["word", "n"])  # fmt: skip
+
+
+def _merge_counts(batches):
+    import pyarrow as pa
+
+    counts = {}
+    for batch in batches:
+        for key, value in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            counts[key] = add(counts[key], value) if key in counts else value
+    yield pa.RecordBatch.from_arrays([pa.array(counts.keys(), pa.string()), pa.array(counts.values(), pa.int64())],
+                                     names=["word", "n"])  # fmt: skip
+
+
+def _map_in_arrow(frame, function):
+    """``frame.mapInArrow``, which asks for pandas without using it."""
+    from pyspark.sql import DataFrame
+    from pyspark.sql.udf import UserDefinedFunction
+    from pyspark.util import PythonEvalType
+
+    udf = UserDefinedFunction(function, _COUNTS, evalType=PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
+    return DataFrame(frame._jdf.mapInArrow(udf(*frame.columns)._jc, False, None), frame.sparkSession)
+
+
+def progress_rows(jquery, interval_ms=None):
+    """One row per finished trigger that ran a batch; `interval_ms` where the plan has no batch time of its own."""
+    rows = []
+    for progress in [json.loads(progress.json()) for progress in jquery.recentProgress()]:
+        durations = progress["durationMs"]
+        if "addBatch" not in durations:
+            continue
+        start = round(datetime.fromisoformat(progress["timestamp"].replace("Z", "+00:00")).timestamp() * 1000)
+        if interval_ms is not None:
+            due = start // interval_ms * interval_ms
+        else:
+            due = next(offset["time"] for offset in map(_end_offset, progress["sources"]) if "time" in offset)
+        end = start + durations["triggerExecution"]
+        rows.append({"due": due, "start": start, "end": end, "batch": progress["batchId"], "phases": durations})
+    return rows
+
+
+def _end_offset(source):
+    offset = source["endOffset"]
+    return json.loads(offset) if isinstance(offset, str) else offset
+
+
+# ---------------------------------------------------------------------- workloads
+
+
+def make(engine, interval):
+    return HandWritten(interval) if engine == "handwritten" else DStreams(engine, interval)
+
+
+def run_words(engine, files, expected, scratch, interval, warm_up, measured):
+    """One file per batch: the next is moved into the directory when the batch before has been counted."""
+    watched, staging = Path(scratch, "watched"), Path(scratch, "staging")
+    watched.mkdir()
+    staging.mkdir()
+    counts = queue.Queue()
+    run = make(engine, interval)
+    run.start(str(watched), lambda key, count: count and counts.put((key, count)))
+    keys, key_name = [], "batch" if engine == "handwritten" else "due"
+    try:
+        for i in range(warm_up + measured):
+            name = f"batch-{i:05d}.txt"
+            shutil.copyfile(files[i % len(files)], staging / name)
+            os.rename(staging / name, watched / name)
+            key, count = _get(counts, run)
+            if count != expected[i % len(files)]:
+                raise AssertionError(f"{engine}: batch {i} has {count} words, not {expected[i % len(files)]}")
+            keys.append(key)
+        rows = _wait_for(run, lambda rows: any(row[key_name] == keys[-1] for row in rows))
+    finally:
+        run.stop()
+
+    by_key = {row[key_name]: row for row in rows}
+    return [by_key[key] for key in keys[warm_up:]]
+
+
+def run_empty(engine, scratch, interval, warm_up, measured):
+    """A directory in which nothing appears."""
+    watched = Path(scratch, "watched")
+    watched.mkdir()
+    run = make(engine, interval)
+    run.start(str(watched), None)
+    try:
+        rows = _wait_for(run, lambda rows: len(rows) >= warm_up + measured)
+    finally:
+        run.stop()
+    return sorted(rows, key=lambda row: row["due"])[warm_up : warm_up + measured]
+
+
+def run_memory(engine, words, interval, measured):
+    """As many batches as fast as possible; the memory in use after the first hundred and at the end."""
+    run = DStreams(engine, interval, {"spark.streaming.dstreams.paced": "false",
+                                      "spark.sql.streaming.numRecentProgressUpdates": "100"})  # fmt: skip
+    lines = [" ".join(f"word{i}" for i in range(10))] * (words // 10)
+    batches, rows, wanted = 0, [], sorted({100, measured})
+    go_on = threading.Event()
+    asked = threading.Event()
+
+    def output(rdd):
+        nonlocal batches
+        if rdd.count() != 10:
+            raise AssertionError("wrong count")
+        batches += 1
+        if batches in wanted:  # hold this batch until the memory is read, so that it is read at the same point
+            go_on.clear()
+            asked.set()
+            go_on.wait(TIMEOUT)
+
+    word_count(run.ssc.queueStream([], default=lines)).foreachRDD(output)
+    start = time.time()
+    run.ssc.start()
+    try:
+        for _ in wanted:
+            while not asked.wait(0.2):
+                run.check()
+            asked.clear()
+            rows.append({"batches": batches, "seconds": round(time.time() - start, 1), **memory(run.sc)})
+            go_on.set()
+    finally:
+        go_on.set()
+        run.stop()
+    return rows
+
+
+def memory(sc):
+    """MB in use by this process, by the JVM and by the Python processes that Spark started."""
+    jvm = sc._jvm
+    pid = jvm.java.lang.ProcessHandle.current().pid()
+    runtime = jvm.java.lang.Runtime.getRuntime()
+    jvm_rss = _tree()[pid][1]
+    for _ in range(2):
+        jvm.java.lang.System.gc()
+        time.sleep(0.2)
+    tree = _tree()
+    below, workers = [pid], 0
+    while below:
+        parent = below.pop()
+        children = [child for child, (its_parent, _) in tree.items() if its_parent == parent]
+        workers += sum(tree[child][1] for child in children)
+        below += children
+    heap = (runtime.totalMemory() - runtime.freeMemory()) / 1024
+    megabytes = {"driver_python": tree[os.getpid()][1], "jvm_heap": heap, "jvm_rss": jvm_rss, "workers": workers}
+    return {name: round(kb / 1024, 1) for name, kb in megabytes.items()}
+
+
+def _tree():
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
+    return {int(pid): (int(parent), int(rss)) for pid, parent, rss in map(str.split, listed.splitlines())}
+
+
+def _get(counts, run):
+    deadline = time.monotonic() + TIMEOUT
+    while time.monotonic() < deadline:
+        try:
+            return counts.get(timeout=1)
+        except queue.Empty:
+            run.check()
+    raise TimeoutError("a batch did not come")
+
+
+def _wait_for(run, enough):
+    deadline = time.monotonic() + TIMEOUT
+    while time.monotonic() < deadline:
+        rows = run.rows()
+        if enough(rows):
+            return rows
+        run.check()
+        time.sleep(0.1)
+    raise TimeoutError("the batches did not come")
+
+
+def versions(sc):
+    import pyarrow
+
+    java = sc._jvm.java.lang.System.getProperty("java.version")
+    return {"pyspark": pyspark.__version__, "pyarrow": pyarrow.__version__, "java": java,
+            "python": sys.version.split()[0]}  # fmt: skip

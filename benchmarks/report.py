@@ -1,0 +1,154 @@
+"""From raw rows to the table: what is printed, and what is written into docs/performance.md.
+
+``python benchmarks/report.py`` makes the table anew from the stored rows, without measuring.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+DOCS = HERE.parent / "docs" / "performance.md"
+BEGIN, END = "<!-- benchmarks: begin (written by benchmarks/run.py) -->", "<!-- benchmarks: end -->"
+CORES = 2
+
+
+def save(mode, key, found):
+    """Store what was measured; other workloads of the same mode keep what they have."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{mode}.json"
+    stored = load(mode)
+    stored[key] = found
+    lines = ",\n".join(f"{json.dumps(name)}: {_dump(one)}" for name, one in stored.items())
+    path.write_text("{\n" + lines + "\n}\n")
+
+
+def _dump(found):
+    """JSON with one line per row."""
+    rows = ",\n  ".join(json.dumps(row) for row in found["rows"])
+    rest = json.dumps({name: value for name, value in found.items() if name != "rows"}, indent=1)
+    return f'{rest.removesuffix("}").rstrip()},\n "rows": [\n  {rows}\n ]}}'
+
+
+def load(mode):
+    path = RESULTS / f"{mode}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def medians(found):
+    """Median time of a batch in ms for each engine: over all its batches, and for each round."""
+    by_engine, by_round = {}, {}
+    for row in found["rows"]:
+        by_engine.setdefault(row["engine"], []).append(row["ms"])
+        by_round.setdefault(row["engine"], {}).setdefault(row["round"], []).append(row["ms"])
+    rounds = {engine: [median(ms) for ms in found_rounds.values()] for engine, found_rounds in by_round.items()}
+    over_all = {engine: median(ms) for engine, ms in by_engine.items()}
+    if found["loop"]:
+        rounds["loop"] = [ms / CORES for ms in found["loop"]]
+        over_all["loop"] = median(rounds["loop"])
+    return over_all, rounds
+
+
+REFERENCES = {"legacy": "old engine", "handwritten": "hand-written job", "loop": "plain loop / cores"}
+REACH = {
+    ("words-1m", "legacy"): "0.9, then 0.7",
+    ("words-10m", "legacy"): "0.6, then 0.45",
+    ("words-1m", "handwritten"): "1.1",
+    ("words-10m", "handwritten"): "1.1",
+    ("words-10m", "loop"): "1.4",
+    ("empty", "legacy"): "+150 ms, then +50 ms",
+}
+
+
+def table(mode):
+    """Lines of the Markdown table of a mode."""
+    lines = [
+        "| workload | compared with | dstreams | reference | ratio (rounds) | difference | to reach |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for key, found in load(mode).items():
+        if found["parameters"]["kind"] == "memory":
+            continue
+        ms, rounds = medians(found)
+        for reference, name in REFERENCES.items():
+            if reference not in ms:
+                continue
+            ours, theirs = ms["dstreams"], ms[reference]
+            ratios = [a / b for a, b in zip(rounds["dstreams"], rounds[reference], strict=True)]
+            spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+            lines.append(
+                f"| {found['parameters']['title']} | {name} | {ours:.0f} ms | {theirs:.0f} ms | "
+                f"**{ours / theirs:.2f}** ({spread}) | {ours - theirs:+.0f} ms | {REACH.get((key, reference), '')} |"
+            )
+    return lines
+
+
+def memory_table(mode):
+    """Lines of the Markdown table of memory, empty where it was not measured."""
+    found = load(mode).get("memory")
+    if found is None:
+        return []
+    columns = {
+        "batches": "batches", "seconds": "s since start", "driver_python": "driver, Python", "jvm_heap": "JVM heap after GC",
+        "jvm_rss": "JVM", "workers": "Python processes below the JVM",
+    }  # fmt: skip
+    lines = ["| " + " | ".join(columns.values()) + " |", "|---" * len(columns) + "|"]
+    for row in found["rows"]:
+        units = ["" if name in ("batches", "seconds") else " MB" for name in columns]
+        lines.append("| " + " | ".join(f"{row[n]:g}{u}" for n, u in zip(columns, units, strict=True)) + " |")
+    return lines
+
+
+def text(mode):
+    """The report of a mode: tables and what they were measured with."""
+    stored = load(mode)
+    if not stored:
+        return ""
+    one = next(iter(stored.values()))
+    made = sorted({found["date"][:10] for found in stored.values()})
+    versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
+    about = f"Measured {' and '.join(made)} on {one['cores']} cores ({one['system']}), seed {one['seed']}: {versions}."
+    parts = [about, "\n".join(table(mode))]
+    if memory := memory_table(mode):
+        parts.append("\n".join(memory))
+    return "\n\n".join(parts) + "\n"
+
+
+def write_docs():
+    """Put the tables between the two marker comments of docs/performance.md; the text around them stays."""
+    parts = [f"### `{command}`\n\n{text(mode)}"
+             for mode, command in (("quick", "make bench-quick"), ("full", "make bench")) if load(mode)]  # fmt: skip
+    old = DOCS.read_text() if DOCS.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
+    before, _, rest = old.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCS.parent.mkdir(exist_ok=True)
+    DOCS.write_text(f"{before}{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}{after}")
+
+
+def plot():
+    """Batch times as a PNG per workload, where matplotlib is installed."""
+    try:
+        import matplotlib
+    except ImportError:
+        return
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    for key, found in load("full").items():
+        if found["parameters"]["kind"] == "memory":
+            continue
+        _, axes = pyplot.subplots()
+        for engine in found["parameters"]["engines"]:
+            axes.plot([row["ms"] for row in found["rows"] if row["engine"] == engine], marker=".", label=engine)
+        axes.set(title=found["parameters"]["title"], xlabel="batch", ylabel="ms", ylim=(0, None))
+        axes.legend()
+        pyplot.savefig(RESULTS / f"{key}.png")
+        pyplot.close()
+
+
+if __name__ == "__main__":
+    write_docs()
+    print(text("quick"), text("full"), sep="\n")

@@ -1,0 +1,60 @@
+"""What all tests share: one SparkContext, and contexts that are stopped whatever happens."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+# Before Spark starts: PySpark's workers would otherwise run with the first python3 on the path.
+os.environ["PYSPARK_PYTHON"] = sys.executable
+os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+
+import pytest
+from pyspark import SparkContext
+from pytest_spark.config import SparkConfigBuilder
+
+from dstreams import StreamingContext
+
+SETTINGS = {
+    # Programs that read queues only run as fast as they can, with exactly the same results.
+    "spark.streaming.dstreams.paced": "false",
+    "spark.sql.ui.retainedExecutions": "2",
+    "spark.ui.retainedJobs": "10",
+    "spark.ui.retainedStages": "10",
+    "spark.sql.streaming.numRecentProgressUpdates": "2",
+    "spark.log.level": "ERROR",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """Add to ``spark_options``; pytest-spark has read those by now."""
+    conf = SparkConfigBuilder.get()
+    for key, value in SETTINGS.items():
+        conf.set(key, value)
+
+
+@pytest.fixture
+def streaming(spark_context: SparkContext) -> Iterator[Callable[..., StreamingContext]]:
+    """Give a function that makes StreamingContexts (of one second); each is stopped when the test ends."""
+    made: list[StreamingContext] = []
+
+    def make(batchDuration: float = 1) -> StreamingContext:
+        made.append(StreamingContext(spark_context, batchDuration))
+        return made[-1]
+
+    yield make
+    for context in made:
+        context.stop(stopSparkContext=False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    """Fail a test that leaves its StreamingContext running."""
+    yield
+    left = StreamingContext.getActive()
+    if left is not None:
+        left.stop(stopSparkContext=False)
+    assert left is None, "the test left a StreamingContext running"

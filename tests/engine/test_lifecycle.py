@@ -1,0 +1,358 @@
+"""The life of a context: one at a time, started once, stopped at any time and from anywhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+
+import pytest
+from pyspark import RDD, SparkConf, SparkContext
+from pyspark.sql import SparkSession
+
+from dstreams import DStreamError, Milliseconds, Seconds, StreamingContext, StreamingListener
+from dstreams.errors import (
+    DStreamStateError,
+    DStreamTypeError,
+    DStreamValueError,
+    UnsupportedDStreamOperation,
+)
+
+pytestmark = pytest.mark.engine
+
+FOREVER = [1, 2, 3]
+
+
+def endless(ssc):
+    """A queue that never ends."""
+    return ssc.queueStream([FOREVER], default=FOREVER)
+
+
+class Seen:
+    """Counts batches and lets a test wait for them."""
+
+    def __init__(self) -> None:
+        self.times: list = []
+        self._changed = threading.Condition()
+
+    def __call__(self, time, rdd) -> None:
+        with self._changed:
+            self.times.append(time)
+            self._changed.notify_all()
+
+    def wait_for(self, number, timeout=60) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.times) >= number, timeout), self.times
+
+
+# ---------------------------------------------------------------------- making a context
+
+
+@pytest.mark.parametrize("interval", [1, 0.5, Seconds(2), Milliseconds(300)])
+def test_intervals(spark_context, interval):
+    assert StreamingContext(spark_context, interval)._interval_ms == int(float(interval) * 1000)
+
+
+@pytest.mark.parametrize(
+    ("interval", "error"),
+    [
+        (0, DStreamValueError),
+        (-1, DStreamValueError),
+        (0.0001, DStreamValueError),
+        (float("nan"), DStreamValueError),
+        ("1", DStreamTypeError),
+        (None, DStreamTypeError),
+        (True, DStreamTypeError),
+    ],
+)
+def test_bad_intervals(spark_context, interval, error):
+    with pytest.raises(error, match="batchDuration"):
+        StreamingContext(spark_context, interval)
+
+
+def test_a_session_instead_of_a_context(spark_session):
+    with pytest.raises(DStreamTypeError, match=r"pass spark\.sparkContext"):
+        StreamingContext(spark_session, 1)
+
+
+def test_context_from_a_conf(spark_context, monkeypatch):
+    """The guide's spelling; here without starting a second SparkContext in this process."""
+    made = {}
+
+    class Fake(SparkContext):
+        def __new__(cls, conf):
+            made["conf"] = conf
+            return spark_context
+
+    monkeypatch.setattr("dstreams.context.SparkContext", Fake)
+    conf = SparkConf(loadDefaults=False).setMaster("local[2]").setAppName("x")
+    monkeypatch.setattr(Fake, "__instancecheck__", lambda *_: True, raising=False)
+    with pytest.raises(DStreamTypeError):
+        StreamingContext(conf, Seconds(1))  # Fake is no base of the real context's class
+    assert made["conf"] is conf
+
+
+# ---------------------------------------------------------------------- start and stop
+
+
+def test_active_context(streaming):
+    ssc = streaming()
+    seen = Seen()
+    endless(ssc).foreachRDD(seen)
+    assert StreamingContext.getActive() is None
+    assert ssc.awaitTerminationOrTimeout(0.01) is False
+    ssc.start()
+    assert StreamingContext.getActive() is ssc
+    assert StreamingContext.getActiveOrCreate(None, lambda: pytest.fail("there is an active one")) is ssc
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert ssc.start() is None
+    assert any("already been started" in str(warning.message) for warning in caught)
+    seen.wait_for(3)
+    assert ssc.awaitTermination(0.01) is None
+    ssc.stop(stopSparkContext=False)
+    ssc.stop(stopSparkContext=False)
+    assert StreamingContext.getActive() is None
+    assert ssc.awaitTerminationOrTimeout(1) is True
+    with pytest.raises(DStreamStateError, match="StreamingContext has already been stopped"):
+        ssc.start()
+
+
+def test_a_second_context_has_to_wait(streaming):
+    first, second = streaming(), streaming()
+    seen = Seen()
+    endless(first).foreachRDD(seen)
+    endless(second).foreachRDD(seen)
+    first.start()
+    message = r"Only one StreamingContext may be started in this JVM\. .* was started at test_lifecycle.py:\d+"
+    with pytest.raises(DStreamStateError, match=message):
+        second.start()
+    first.stop(stopSparkContext=False)
+    before = len(seen.times)
+    second.start()
+    seen.wait_for(before + 2)
+
+
+def test_start_without_outputs(streaming):
+    ssc = streaming()
+    endless(ssc).map(str)
+    with pytest.raises(DStreamStateError, match="No output operations registered, so nothing to execute"):
+        ssc.start()
+    with pytest.raises(DStreamStateError, match="already been stopped"):
+        ssc.start()
+
+
+def test_operations_after_start_and_after_stop(streaming):
+    ssc = streaming()
+    seen = Seen()
+    stream = endless(ssc)
+    stream.foreachRDD(seen)
+    ssc.start()
+    text = "Adding new inputs, transformations, and output operations after {} a context is not supported"
+    for define in (lambda: stream.map(str), lambda: stream.pprint(), lambda: endless(ssc)):
+        with pytest.raises(DStreamStateError, match=text.format("starting")):
+            define()
+    with pytest.raises(DStreamStateError, match="Cannot change storage level of a DStream after streaming context"):
+        stream.cache()
+    ssc.stop(stopSparkContext=False)
+    for define in (lambda: stream.map(str), lambda: stream.pprint(), lambda: endless(ssc)):
+        with pytest.raises(DStreamStateError, match=text.format("stopping")):
+            define()
+
+
+def test_stop_before_start(streaming):
+    ssc = streaming()
+    ssc.stop(stopSparkContext=False)
+    assert ssc.awaitTerminationOrTimeout(0) is True
+    with pytest.raises(DStreamStateError, match="already been stopped"):
+        ssc.start()
+
+
+@pytest.mark.parametrize("graceful", [False, True])
+def test_stop_inside_foreachRDD(streaming, graceful):
+    ssc = streaming()
+    seen = Seen()
+
+    def stop_after_three(time, rdd):
+        seen(time, rdd)
+        if len(seen.times) == 3:
+            ssc.stop(stopSparkContext=False, stopGraceFully=graceful)
+
+    endless(ssc).foreachRDD(stop_after_three)
+    ssc.start()
+    assert ssc.awaitTerminationOrTimeout(60) is True
+    assert len(seen.times) == 3
+
+
+def test_stop_from_a_listener(streaming):
+    ssc = streaming()
+
+    class Stopper(StreamingListener):
+        def onBatchCompleted(self, event):
+            ssc.stop(stopSparkContext=False)
+
+    ssc.addStreamingListener(Stopper())
+    endless(ssc).foreachRDD(lambda rdd: None)
+    ssc.start()
+    assert ssc.awaitTerminationOrTimeout(60) is True
+
+
+def test_stop_cancels_a_long_batch(streaming):
+    """An immediate stop gives a running batch two seconds, then cancels its Spark jobs."""
+    ssc = streaming()
+    running = threading.Event()
+
+    def long(rdd):
+        running.set()
+
+        def sleep(records):
+            time.sleep(600)
+            return records
+
+        rdd.mapPartitions(sleep).count()
+
+    endless(ssc).foreachRDD(long)
+    ssc.start()
+    assert running.wait(60)
+    started = time.monotonic()
+    ssc.stop(stopSparkContext=False)
+    assert time.monotonic() - started < 15
+
+
+def test_graceful_stop_takes_what_was_received(streaming):
+    from tests.programs.feed import Feed
+
+    with Feed() as feed:
+        ssc = streaming(1)
+        lines: list = []
+        seen = Seen()
+        stream = ssc.socketTextStream(feed.host, feed.port)
+        stream.foreachRDD(seen)
+        stream.foreachRDD(lambda rdd: lines.extend(rdd.collect()))
+        ssc.start()
+        seen.wait_for(1)
+        feed.wait_for_client()
+        feed.send(b"one\ntwo\n")
+        ssc.stop(stopSparkContext=False, stopGraceFully=True)
+        assert lines == ["one", "two"]
+
+
+def test_batch_times_are_contiguous_on_the_logical_clock(streaming):
+    ssc = streaming(0.25)
+    seen = Seen()
+    endless(ssc).foreachRDD(seen)
+    ssc.start()
+    seen.wait_for(20)
+    ssc.stop(stopSparkContext=False)
+    steps = {(b - a).total_seconds() for a, b in zip(seen.times, seen.times[1:], strict=False)}
+    assert steps == {0.25}
+    assert all(t.microsecond % 250_000 == 0 and t.tzinfo is None for t in seen.times)
+
+
+def test_sparkcontext_stopped_under_a_running_program():
+    """In a process of its own, since it ends the SparkContext; also stop(stopSparkContext=True) with one call."""
+    import subprocess
+    import sys
+
+    program = """
+import threading
+from pyspark import SparkContext, SparkConf
+from dstreams import StreamingContext
+conf = SparkConf().setMaster("local[1]").set("spark.ui.enabled", "false").set("spark.log.level", "ERROR")
+sc = SparkContext(conf=conf)
+ssc = StreamingContext(sc, 1)
+ready = threading.Event()
+ssc.queueStream([[1]], default=[2]).foreachRDD(lambda rdd: ready.set())
+ssc.start()
+ready.wait(60)
+sc.stop()
+print("ended", ssc.awaitTerminationOrTimeout(30), StreamingContext.getActive())
+ssc.stop()
+sc = SparkContext(conf=conf)
+ssc = StreamingContext(sc, 1)
+ssc.queueStream([[1]]).foreachRDD(lambda rdd: None)
+ssc.start()
+ssc.stop()
+print("stopped", sc._jsc is None)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert "ended True None" in done.stdout and "stopped True" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr, done.stderr
+
+
+# ---------------------------------------------------------------------- what is left alone
+
+
+def test_nobodys_session_is_changed(spark_session, streaming):
+    keys = ["spark.sql.adaptive.enabled", "spark.sql.shuffle.partitions", "spark.sql.optimizer.excludedRules"]
+    before = {key: spark_session.conf.get(key, None) for key in keys}
+    to_df, instantiated = RDD.toDF, SparkSession._instantiatedSession
+    ssc = streaming()
+    found: dict = {}
+
+    def look(rdd):
+        session = SparkSession.builder.getOrCreate()
+        found["session"] = session._jsparkSession.equals(spark_session._jsparkSession)
+        found["rows"] = rdd.map(lambda x: (x,)).toDF(["n"]).selectExpr("sum(n) AS s").first().s
+        found["adaptive"] = session.conf.get("spark.sql.adaptive.enabled")
+        ssc.stop(stopSparkContext=False)
+
+    endless(ssc).foreachRDD(look)
+    environment = dict(ssc.sparkContext.environment)
+    ssc.start()
+    ssc.awaitTermination(60)
+    assert found == {"session": True, "rows": 6, "adaptive": before["spark.sql.adaptive.enabled"]}
+    assert {key: spark_session.conf.get(key, None) for key in keys} == before
+    assert RDD.toDF is to_df and SparkSession._instantiatedSession is instantiated
+    assert ssc.sparkContext.environment == environment
+    assert spark_session.streams.active == []
+
+
+# ---------------------------------------------------------------------- what this version refuses
+
+
+def test_stateful_operations_are_refused(streaming):
+    ssc = streaming()
+    pairs = endless(ssc).map(lambda x: (x, 1))
+    for define in (
+        lambda: pairs.updateStateByKey(lambda values, state: state),
+        lambda: pairs.mapWithState(None),
+        lambda: pairs.window(2),
+        lambda: pairs.window(2, 1),
+        lambda: pairs.reduceByWindow(max, None, 2, 1),
+        lambda: pairs.countByWindow(2, 1),
+        lambda: pairs.countByValueAndWindow(2, 1),
+        lambda: pairs.groupByKeyAndWindow(2, 1),
+        lambda: pairs.reduceByKeyAndWindow(max, None, 2),
+    ):
+        with pytest.raises(UnsupportedDStreamOperation, match="state and windows are not translated yet"):
+            define()
+    with pytest.raises(DStreamValueError, match=r"windowDuration must be multiple of .* duration \(1000 ms\)"):
+        pairs.window(1.5)
+    with pytest.raises(DStreamValueError, match=r"slideDuration must be multiple of .* duration \(1000 ms\)"):
+        pairs.window(2, 1.5)
+
+
+def test_recovery_is_refused(streaming, tmp_path):
+    ssc = streaming()
+    for define in (
+        lambda: ssc.checkpoint(str(tmp_path / "c")),
+        lambda: StreamingContext.getOrCreate(str(tmp_path / "c"), lambda: ssc),
+        lambda: StreamingContext.getActiveOrCreate(str(tmp_path / "c"), lambda: ssc),
+        lambda: endless(ssc).checkpoint(10),
+    ):
+        with pytest.raises(UnsupportedDStreamOperation, match="no recovery from a checkpoint directory yet"):
+            define()
+    assert not (tmp_path / "c").exists()
+    ssc.checkpoint(None)
+    with pytest.raises(TypeError, match="setupFunc should be callable"):
+        StreamingContext.getActiveOrCreate(None, None)
+    assert StreamingContext.getActiveOrCreate(None, lambda: ssc) is ssc
+
+
+def test_all_errors_have_one_base():
+    for error in (DStreamStateError, DStreamTypeError, DStreamValueError, UnsupportedDStreamOperation):
+        assert issubclass(error, DStreamError)

@@ -1,0 +1,262 @@
+"""Sockets and files, on the real clock: what is read, what is left alone, and what is said about it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+import pytest
+
+from tests.programs.feed import Feed
+
+pytestmark = pytest.mark.engine
+
+INTERVAL = 0.5
+
+
+class Output:
+    """Collects what an output gets; waits for it."""
+
+    def __init__(self, stream) -> None:
+        self.batches: list[list] = []
+        self.partitions: list[int] = []
+        self._changed = threading.Condition()
+        stream.foreachRDD(self._take)
+
+    def _take(self, rdd) -> None:
+        elements = rdd.collect()
+        with self._changed:
+            self.batches.append(elements)
+            self.partitions.append(rdd.getNumPartitions())
+            self._changed.notify_all()
+
+    @property
+    def elements(self) -> list:
+        return [element for batch in self.batches for element in batch]
+
+    def wait_for(self, condition, timeout=60) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self), timeout), self.batches
+
+    def wait_for_batches(self, number, timeout=60) -> None:
+        target = len(self.batches) + number
+        self.wait_for(lambda _: len(self.batches) >= target, timeout)
+
+
+def drop(directory, name, content, mtime=None) -> None:
+    """Put a file into a watched directory at once, as users should: write it elsewhere, then move it."""
+    hidden = directory.parent / f"{directory.name}-{name}.part"
+    hidden.write_bytes(content)
+    if mtime is not None:
+        os.utime(hidden, (mtime, mtime))
+    hidden.rename(directory / name)
+
+
+# ---------------------------------------------------------------------- sockets
+
+
+def test_lines_of_every_kind(streaming):
+    with Feed() as feed:
+        ssc = streaming(INTERVAL)
+        output = Output(ssc.socketTextStream(feed.host, feed.port))
+        ssc.start()
+        feed.wait_for_client()
+        feed.send("eins\nzwei\r\ndrei\rvier ä 漢\n\nbad \udcff byte\n".encode("utf-8", "surrogateescape"))
+        output.wait_for(lambda o: len(o.elements) >= 6)
+        assert output.elements == ["eins", "zwei", "drei", "vier ä 漢", "", "bad \ufffd byte"]
+        empty = [n for batch, n in zip(output.batches, output.partitions, strict=True) if not batch]
+        assert set(empty) <= {0}, "a batch without data has no partitions, as on the old engine"
+
+
+def test_server_that_comes_later_and_drops_the_connection(streaming, caplog):
+    caplog.set_level(logging.INFO, "dstreams")
+    with Feed() as reserved:
+        port = reserved.port
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.socketTextStream("127.0.0.1", port))
+    ssc.start()
+    output.wait_for_batches(2)
+    with Feed(port) as feed:
+        feed.wait_for_client(1)
+        feed.send(b"whole\nhalf a li")
+        output.wait_for(lambda o: "whole" in o.elements)
+        feed.drop()
+        feed.wait_for_client(2)
+        feed.send(b"after\n")
+        output.wait_for(lambda o: "after" in o.elements)
+        # The unterminated line is delivered when the connection ends.
+        assert output.elements == ["whole", "half a li", "after"]
+    text = caplog.text
+    assert text.count(f"nobody answers at 127.0.0.1:{port}") == 1, "said once, however often it tries"
+    assert f"connected to 127.0.0.1:{port}" in text and "closed the connection" in text
+
+
+def test_port_nobody_listens_on_stops_quickly(streaming, caplog):
+    caplog.set_level(logging.INFO, "dstreams")
+    with Feed() as reserved:
+        port = reserved.port
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.socketTextStream("127.0.0.1", port))
+    ssc.start()
+    output.wait_for_batches(3)
+    assert f"nobody answers at 127.0.0.1:{port}" in caplog.text
+    assert ssc.awaitTerminationOrTimeout(0) is False
+    started = time.monotonic()
+    ssc.stop(stopSparkContext=False)
+    assert time.monotonic() - started < 5
+    assert ssc.awaitTerminationOrTimeout(0) is True
+
+
+def test_many_socket_streams_and_a_large_batch(streaming):
+    with Feed() as one, Feed() as two, Feed() as three:
+        ssc = streaming(INTERVAL)
+        streams = [ssc.socketTextStream(feed.host, feed.port) for feed in (one, two, three)]
+        output = Output(ssc.union(*streams).map(len).reduce(lambda a, b: a + b))
+        ssc.start()
+        lines = b"".join(b"%09d\n" % i for i in range(100_000))
+        for feed in (one, two, three):
+            feed.wait_for_client()
+            feed.send(lines)
+        output.wait_for(lambda o: sum(o.elements) == 3 * 9 * 100_000)
+
+
+def test_receiver_events(streaming):
+    from dstreams import StreamingListener
+
+    class Listener(StreamingListener):
+        def __init__(self):
+            self.events = []
+            self.records = 0
+            self.done = threading.Event()
+
+        def onReceiverStarted(self, event):
+            self.events.append(("started", event.receiverInfo().active()))
+
+        def onReceiverStopped(self, event):
+            self.events.append(("stopped", event.receiverInfo().active()))
+
+        def onBatchCompleted(self, event):
+            self.records += event.batchInfo().numRecords()
+            if self.records == 3 and ("stopped", False) in self.events:
+                self.done.set()
+
+    with Feed() as feed:
+        ssc = streaming(INTERVAL)
+        listener = Listener()
+        ssc.addStreamingListener(listener)
+        Output(ssc.socketTextStream(feed.host, feed.port))
+        ssc.start()
+        feed.wait_for_client()
+        feed.send(b"a\nb\nc\n")
+        feed.drop()
+        assert listener.done.wait(60), (listener.events, listener.records)
+        assert listener.events[0] == ("started", True)
+
+
+# ---------------------------------------------------------------------- files
+
+
+def test_which_files_are_read(streaming, tmp_path):
+    incoming = tmp_path / "in"
+    incoming.mkdir()
+    now = time.time()
+    drop(incoming, "existed", b"existed\n", now - 10)
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.textFileStream(str(incoming)))
+    drop(incoming, "between", b"between definition and start\n", now + 1)
+    ssc.start()
+    output.wait_for(lambda o: len(o.elements) >= 1)
+    drop(incoming, ".hidden", b"hidden\n")
+    drop(incoming, "_temporary", b"hidden too\n")
+    drop(incoming, "moved-in-old", b"older than the stream\n", now - 120)
+    (incoming / "sub").mkdir()
+    drop(incoming / "sub", "deep", b"one level too deep\n")
+    drop(incoming, "new", "l1\r\nl2 ä\n\nl\udcff4".encode("utf-8", "surrogateescape"))
+    output.wait_for(lambda o: len(o.elements) >= 5)
+    drop(incoming, "new", b"rewritten under the same name\n")
+    drop(incoming, "empty", b"")
+    drop(incoming, "last", b"last\n")
+    output.wait_for(lambda o: "last" in o.elements)
+    output.wait_for_batches(2)
+    assert sorted(output.elements) == sorted(
+        ["between definition and start", "l1", "l2 ä", "", "l\ufffd4", "last"]
+    )
+    assert set(n for batch, n in zip(output.batches, output.partitions, strict=True) if not batch) <= {0, 1}
+
+
+def test_directory_that_comes_later(streaming, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "dstreams")
+    incoming = tmp_path / "later"
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.textFileStream(str(incoming)))
+    ssc.start()
+    output.wait_for_batches(2)
+    assert f"textFileStream({incoming}): no such directory yet" in caplog.text
+    incoming.mkdir()
+    drop(incoming, "a", b"found\n")
+    output.wait_for(lambda o: o.elements == ["found"])
+
+
+def test_glob_of_directories(streaming, tmp_path):
+    for name in ("day-1", "day-2"):
+        (tmp_path / name).mkdir()
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.textFileStream(str(tmp_path / "day-*")))
+    ssc.start()
+    drop(tmp_path / "day-1", "a", b"one\n")
+    drop(tmp_path / "day-2", "a", b"two\n")
+    output.wait_for(lambda o: sorted(o.elements) == ["one", "two"])
+
+
+def test_path_that_is_no_directory(streaming, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "dstreams")
+    (tmp_path / "file").write_text("text\n")
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.textFileStream(str(tmp_path / "file")))
+    blocked = Output(ssc.textFileStream(str(tmp_path / "file" / "below")))
+    ssc.start()
+    output.wait_for_batches(2)
+    assert "this is a file, not a directory" in caplog.text
+    assert output.elements == blocked.elements == []
+    assert ssc.awaitTerminationOrTimeout(0) is False
+
+
+def test_binary_records(streaming, tmp_path):
+    incoming = tmp_path / "in"
+    incoming.mkdir()
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.binaryRecordsStream(str(incoming), 4))
+    ssc.start()
+    output.wait_for_batches(1)
+    drop(incoming, "a", b"aaaabbbbcccc")
+    output.wait_for(lambda o: o.elements == [b"aaaa", b"bbbb", b"cccc"])
+    drop(incoming, "wrong", b"aaaab")
+    with pytest.raises(EOFError, match="has 5 bytes, which is no multiple of the record length 4"):
+        ssc.awaitTermination(60)
+    drop(incoming, "b", b"dddd")
+    output.wait_for(lambda o: o.elements[-1:] == [b"dddd"])
+
+
+def test_file_replaced_or_removed_before_it_is_read(streaming, tmp_path):
+    """The batch that finds its file gone fails with its name; the next batches go on."""
+    incoming = tmp_path / "in"
+    incoming.mkdir()
+    ssc = streaming(INTERVAL)
+    lines = ssc.textFileStream(str(incoming))
+
+    def remove_first(rdd):
+        for file in incoming.iterdir():
+            if file.name.startswith("gone"):
+                file.unlink()
+
+    lines.foreachRDD(remove_first)
+    output = Output(lines)
+    ssc.start()
+    output.wait_for_batches(1)
+    drop(incoming, "gone", b"never read\n")
+    with pytest.raises(Exception, match="gone"):
+        ssc.awaitTermination(60)
+    drop(incoming, "b", b"fine\n")
+    output.wait_for(lambda o: o.elements == ["fine"])

@@ -1,0 +1,176 @@
+"""Run a program batch by batch and look at what came out.
+
+:func:`run_batches` is for a few streams. :func:`run_table` is for many at once: it costs one Spark job per batch,
+and it runs programs of the old engine as well.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from pyspark import RDD
+
+from dstreams import DStream, StreamingContext, StreamingListener
+
+__all__ = ["Parts", "elements", "flatten", "partitions", "run_batches", "run_table"]
+
+Parts = list[list[Any]]
+"""The elements of an RDD, one list for each partition."""
+
+
+def elements(rdd: RDD[Any]) -> list[Any]:
+    """All elements."""
+    return rdd.collect()
+
+
+def partitions(rdd: RDD[Any]) -> Parts:
+    """One list of elements for each partition."""
+    return rdd.glom().collect()
+
+
+def flatten(parts: Parts | None) -> list[Any] | None:
+    """From what :func:`partitions` gives to what :func:`elements` gives."""
+    return None if parts is None else [record for part in parts for record in part]
+
+
+class _StopAfter(StreamingListener):
+    """Stops the context when so many batches have been completed."""
+
+    def __init__(self, ssc: StreamingContext, batches: int) -> None:
+        self.ssc = ssc
+        self.batches = batches
+        self.times: list[int] = []
+
+    def onBatchCompleted(self, batchCompleted: Any) -> None:
+        self.times.append(batchCompleted.batchInfo().batchTime().milliseconds())
+        if len(self.times) == self.batches:
+            self.ssc.stop(stopSparkContext=False)
+
+
+def run_batches(
+    ssc: StreamingContext,
+    streams: DStream[Any] | dict[str, DStream[Any]],
+    batches: int,
+    timeout: float = 60,
+    of: Callable[[RDD[Any]], Any] = elements,
+) -> list[Any]:
+    """Run a program for so many batches and return the results of each.
+
+    Parameters
+    ----------
+    ssc : StreamingContext
+        Context of the streams; it is started here, and stopped.
+    streams : DStream or dict of str to DStream
+        What to look at. Other outputs of the program run as well.
+    batches : int
+        How many batches to wait for; those that follow until the context has stopped are left out.
+    timeout : float
+        Seconds until the run counts as failed.
+    of : callable
+        What to keep of an RDD: :func:`elements`, :func:`partitions`, or any other function of it.
+
+    Returns
+    -------
+    list
+        For each batch a result, or a dict of results by name; None where a stream had no RDD.
+
+    Raises
+    ------
+    Exception
+        What ``awaitTermination`` raises, or an AssertionError if the batches do not come in time.
+    """
+    named = streams if isinstance(streams, dict) else {"": streams}
+    seen: dict[int, dict[str, Any]] = {}
+
+    def attach(name: str, stream: DStream[Any]) -> None:
+        def keep(time: datetime, rdd: RDD[Any]) -> None:
+            seen.setdefault(_milliseconds(time), {})[name] = of(rdd)
+
+        stream.foreachRDD(keep)
+
+    for name, stream in named.items():
+        attach(name, stream)
+    counter = _StopAfter(ssc, batches)
+    ssc.addStreamingListener(counter)
+    try:
+        ssc.start()
+        ended = ssc.awaitTerminationOrTimeout(timeout)
+    finally:
+        ssc.stop(stopSparkContext=False)
+    assert ended and len(counter.times) >= batches, f"{len(counter.times)} of {batches} batches in {timeout} s"
+    rows = [{name: seen.get(time, {}).get(name) for name in named} for time in counter.times[:batches]]
+    return rows if isinstance(streams, dict) else [row[""] for row in rows]
+
+
+def run_table(
+    ssc: Any, streams: dict[str, Any], pulse: Any, batches: int, timeout: float = 120
+) -> list[dict[str, Parts | None]]:
+    """Run many streams of one context for so many batches, of either engine.
+
+    Parameters
+    ----------
+    ssc : StreamingContext
+        Context of the streams; it is started here, and stopped.
+    streams : dict of str to DStream
+        What to look at.
+    pulse : DStream
+        A stream that has an RDD in every batch, such as a queueStream. Its output is the last one of a batch: it
+        fetches the RDDs of all the others in one Spark job.
+    batches : int
+        How many batches to wait for.
+    timeout : float
+        Seconds until the run counts as failed.
+
+    Returns
+    -------
+    list of dict
+        For each batch the partitions of each stream by name; None where a stream had no RDD.
+    """
+    batch: dict[str, RDD[Any]] = {}
+    rows: list[dict[str, Parts | None]] = []
+    changed = threading.Condition()
+
+    def attach(name: str, stream: Any) -> None:
+        def keep(rdd: RDD[Any]) -> None:
+            batch[name] = rdd
+
+        stream.foreachRDD(keep)
+
+    def fetch(_: RDD[Any]) -> None:
+        found = _fetch(ssc.sparkContext, batch) if len(rows) < batches else {}
+        batch.clear()
+        with changed:
+            rows.append({name: found.get(name) for name in streams})
+            changed.notify_all()
+
+    for name, stream in streams.items():
+        attach(name, stream)
+    pulse.foreachRDD(fetch)
+    try:
+        ssc.start()
+        with changed:
+            changed.wait_for(lambda: len(rows) >= batches, timeout)
+        ssc.awaitTerminationOrTimeout(0)  # raises what a batch failed with
+    finally:
+        ssc.stop(stopSparkContext=False)
+    assert len(rows) >= batches, f"{len(rows)} of {batches} batches in {timeout} s"
+    return rows[:batches]
+
+
+def _fetch(sc: Any, rdds: dict[str, RDD[Any]]) -> dict[str, Parts]:
+    found: dict[str, Parts] = {name: [] for name in rdds}
+    tagged = [rdd.mapPartitions(_tag(name)) for name, rdd in rdds.items()]
+    for name, part in sc.union(tagged).collect():
+        found[name].append(part)
+    return found
+
+
+def _tag(name: str) -> Callable[[Any], Any]:
+    return lambda records: [(name, list(records))]
+
+
+def _milliseconds(time: datetime) -> int:
+    return round(time.timestamp() * 1000)

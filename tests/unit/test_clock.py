@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dstreams._run.clock import Clock, first_batch_time, next_batch_time
+
+
+class FakeTime:
+    """A clock on the wall that the test moves."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def started(now: FakeTime, logical: bool = False, paced: bool = True) -> Clock:
+    """A clock of one second whose first batch time, 101 s, has come."""
+    clock = Clock(1000, logical, paced, now)
+    now.seconds = 100.5
+    moved = StepForward(now, to=101.0)
+    clock._changed = moved  # type: ignore[assignment]
+    clock.wait_for_first()
+    clock._changed = threading.Condition()
+    return clock
+
+
+class StepForward(threading.Condition):  # type: ignore[misc]
+    """A condition on which waiting takes no time, but moves the fake time."""
+
+    def __init__(self, now: FakeTime, to: float | None = None) -> None:
+        super().__init__()
+        self.now = now
+        self.to = to
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.waited.append(timeout)
+        self.now.seconds = self.now.seconds + timeout if self.to is None else self.to
+        return False
+
+
+def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """Start a call in a thread; its result appears in the list."""
+    result: list[Any] = []
+    thread = threading.Thread(target=lambda: result.append(call()), daemon=True)
+    thread.start()
+    return thread, result
+
+
+@pytest.mark.parametrize(
+    ("now", "interval", "first"),
+    [(0, 1000, 1000), (999, 1000, 1000), (1000, 1000, 2000), (1001, 1000, 2000), (100_500, 300, 100_800), (7, 1, 8)],
+)
+def test_first_batch_is_the_first_multiple_after_now(now: int, interval: int, first: int) -> None:
+    assert first_batch_time(now, interval) == first
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "following"),
+    [
+        (5000, 5010, 6000),  # early: the trigger fired before the boundary
+        (5000, 6003, 6000),  # on time
+        (5000, 6999, 6000),
+        (5000, 9400, 9000),  # late: takes the data of 6000, 7000 and 8000 too
+        (5000, 3000, 6000),  # the wall clock was set back
+    ],
+)
+def test_next_batch_on_the_real_clock(last: int, now: int, following: int) -> None:
+    assert next_batch_time(last, now, 1000) == following
+
+
+def test_waiting_for_the_first_batch() -> None:
+    now = FakeTime(100.25)
+    clock = Clock(1000, logical=False, now=now)
+    clock._changed = waits = StepForward(now)  # type: ignore[assignment]
+    clock.wait_for_first()
+    assert clock.zero_ms == 100_000
+    assert sum(waits.waited) == pytest.approx(0.75)
+    assert clock.due() == 101_000
+
+
+def test_due_stays_the_same_until_the_batch_is_completed() -> None:
+    now = FakeTime(0)
+    clock = started(now)
+    assert [clock.due(), clock.due()] == [101_000, 101_000]
+    now.seconds = 102.3
+    assert clock.due() == 101_000
+    clock.complete()
+    assert clock.last_ms == 101_000
+    assert clock.due_ms is None
+    assert clock.due() == 102_000
+
+
+def test_real_clock_jumps_over_missed_batches_and_never_repeats_one() -> None:
+    now = FakeTime(0)
+    clock = started(now)
+    seen = []
+    for moment in (101.01, 102.01, 106.7, 106.8, 107.5, 104.0):
+        now.seconds = moment
+        seen.append(clock.due())
+        clock.complete()
+    assert seen == [101_000, 102_000, 106_000, 107_000, 108_000, 109_000]
+
+
+def test_logical_clock_is_contiguous_however_late_a_batch_is() -> None:
+    now = FakeTime(0)
+    clock = started(now, logical=True)
+    seen = []
+    for moment in (101.0, 109.0, 109.1, 109.2):
+        now.seconds = moment
+        seen.append(clock.due())
+        clock.complete()
+    assert seen == [101_000, 102_000, 103_000, 104_000]
+
+
+def test_paced_logical_clock_waits_for_each_batch_time() -> None:
+    now = FakeTime(0)
+    clock = started(now, logical=True)
+    clock._changed = waits = StepForward(now)  # type: ignore[assignment]
+    for _ in range(3):
+        clock.due()
+        clock.complete()
+    assert now.seconds == pytest.approx(103.0)
+    assert sum(waits.waited) == pytest.approx(2.0)
+
+
+def test_unpaced_logical_clock_never_waits() -> None:
+    now = FakeTime(100.25)
+    clock = Clock(1000, logical=True, paced=False, now=now)
+    clock._changed = waits = StepForward(now)  # type: ignore[assignment]
+    clock.wait_for_first()
+    seen = []
+    for _ in range(3):
+        seen.append(clock.due())
+        clock.complete()
+    assert seen == [101_000, 102_000, 103_000]
+    assert waits.waited == []
+    assert now.seconds == 100.25
+
+
+def test_only_the_logical_clock_can_drop_the_pacing() -> None:
+    assert Clock(1000, logical=False, paced=False).paced
+    assert not Clock(1000, logical=True, paced=False).paced
+    assert Clock(1000, logical=True, paced=True).paced
+
+
+def test_after_close_no_new_time_is_handed_out() -> None:
+    now = FakeTime(0)
+    clock = started(now)
+    clock.close()
+    assert clock.due() is None
+    assert clock.ended
+    assert clock.wait_for_end(0)
+
+
+def test_close_during_a_batch_lets_all_sources_have_its_time() -> None:
+    now = FakeTime(0)
+    clock = started(now)
+    assert clock.due() == 101_000
+    clock.close()
+    assert clock.due() == 101_000, "the second source of the same trigger"
+    assert not clock.wait_for_end(0), "the batch has not run yet"
+    clock.complete()
+    assert clock.wait_for_end(0)
+    assert clock.due() is None
+
+
+def test_close_wakes_who_waits_for_the_first_batch() -> None:
+    clock = Clock(3_600_000, logical=False, now=FakeTime(1))
+    thread, result = in_thread(clock.wait_for_first)
+    clock.close()
+    thread.join(10)
+    assert result == [None]
+
+
+def test_close_wakes_who_waits_for_the_next_batch() -> None:
+    now = FakeTime(0)
+    clock = started(now, logical=True)
+    clock.due()
+    clock.complete()
+    thread, result = in_thread(clock.due)
+    clock.close()
+    thread.join(10)
+    assert result == [None]
+
+
+def test_finish_lets_the_batch_of_the_running_interval_be_the_last() -> None:
+    now = FakeTime(0)
+    clock = started(now)
+    clock.due()
+    clock.complete()
+    now.seconds = 101.4
+    clock.finish()
+    assert not clock.ended
+    assert not clock.wait_for_end(0)
+    now.seconds = 102.01
+    assert clock.due() == 102_000
+    clock.complete()
+    assert clock.ended
+    now.seconds = 103.01
+    assert clock.due() is None
+    assert clock.wait_for_end(0)
+
+
+def test_finish_without_pacing_ends_with_the_batch_that_runs() -> None:
+    now = FakeTime(0)
+    clock = started(now, logical=True, paced=False)
+    clock.due()
+    clock.complete()
+    assert clock.due() == 102_000
+    clock.finish()
+    assert clock.due() == 102_000
+    clock.complete()
+    assert clock.due() is None
+
+
+def test_waiting_for_the_end_returns_when_the_last_batch_is_completed() -> None:
+    now = FakeTime(0)
+    clock = started(now)
+    clock.due()
+    clock.close()
+    thread, result = in_thread(lambda: clock.wait_for_end(10))
+    clock.complete()
+    thread.join(10)
+    assert result == [True]
