@@ -196,6 +196,7 @@ def progress_rows(jquery, interval_ms=None):
         if interval_ms is not None:
             due = start // interval_ms * interval_ms
         else:
+            # The batch time is the offset of dstreams' own source, which makes every batch happen.
             due = next(offset["time"] for offset in map(_end_offset, progress["sources"]) if "time" in offset)
         end = start + durations["triggerExecution"]
         rows.append({"due": due, "start": start, "end": end, "batch": progress["batchId"], "phases": durations})
@@ -203,7 +204,7 @@ def progress_rows(jquery, interval_ms=None):
 
 
 def _end_offset(source):
-    offset = source["endOffset"]
+    offset = source["endOffset"] or {}
     return json.loads(offset) if isinstance(offset, str) else offset
 
 
@@ -331,7 +332,7 @@ def _wait_for(run, enough):
         if enough(rows):
             return rows
         run.check()
-        time.sleep(0.1)
+        time.sleep(0.5)  # seldom: asking takes time from what is measured
     raise TimeoutError("the batches did not come")
 
 

@@ -297,7 +297,7 @@ def test_nobodys_session_is_changed(spark_session, streaming):
         session = SparkSession.builder.getOrCreate()
         found["session"] = session._jsparkSession.equals(spark_session._jsparkSession)
         found["rows"] = rdd.map(lambda x: (x,)).toDF(["n"]).selectExpr("sum(n) AS s").first().s
-        found["adaptive"] = session.conf.get("spark.sql.adaptive.enabled")
+        found["adaptive"] = session.conf.get(keys[0], None)
         ssc.stop(stopSparkContext=False)
 
     endless(ssc).foreachRDD(look)

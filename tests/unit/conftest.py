@@ -9,8 +9,10 @@ from pyspark import SparkContext
 
 
 @pytest.fixture(autouse=True)
-def _no_jvm() -> Iterator[None]:
+def _no_jvm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test that starts a JVM."""
+    # Spark sets it for its workers; PySpark's hash function insists on it.
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
     before = SparkContext._gateway
     yield
     assert SparkContext._gateway is before, "a unit test has started a JVM"

@@ -21,28 +21,26 @@ class FakeTime:
 
 def started(now: FakeTime, logical: bool = False, paced: bool = True) -> Clock:
     """A clock of one second whose first batch time, 101 s, has come."""
-    clock = Clock(1000, logical, paced, now)
     now.seconds = 100.5
-    moved = StepForward(now, to=101.0)
-    clock._changed = moved  # type: ignore[assignment]
+    clock = Clock(1000, logical, paced, now)
+    clock.start()
+    now.seconds = 101.0
     clock.wait_for_first()
-    clock._changed = threading.Condition()
     return clock
 
 
 class StepForward(threading.Condition):  # type: ignore[misc]
     """A condition on which waiting takes no time, but moves the fake time."""
 
-    def __init__(self, now: FakeTime, to: float | None = None) -> None:
+    def __init__(self, now: FakeTime) -> None:
         super().__init__()
         self.now = now
-        self.to = to
         self.waited: list[float] = []
 
     def wait(self, timeout: float | None = None) -> bool:
         assert timeout is not None
         self.waited.append(timeout)
-        self.now.seconds = self.now.seconds + timeout if self.to is None else self.to
+        self.now.seconds += timeout
         return False
 
 
@@ -80,9 +78,19 @@ def test_waiting_for_the_first_batch() -> None:
     now = FakeTime(100.25)
     clock = Clock(1000, logical=False, now=now)
     clock._changed = waits = StepForward(now)  # type: ignore[assignment]
+    clock.start()
     clock.wait_for_first()
     assert clock.zero_ms == 100_000
     assert sum(waits.waited) == pytest.approx(0.75)
+    assert clock.due() == 101_000
+
+
+def test_the_first_batch_time_counts_from_the_start_however_long_the_preparation_takes() -> None:
+    now = FakeTime(100.25)
+    clock = Clock(1000, logical=True, now=now)
+    clock.start()
+    now.seconds = 104.5
+    clock.wait_for_first()
     assert clock.due() == 101_000
 
 
@@ -135,6 +143,7 @@ def test_unpaced_logical_clock_never_waits() -> None:
     now = FakeTime(100.25)
     clock = Clock(1000, logical=True, paced=False, now=now)
     clock._changed = waits = StepForward(now)  # type: ignore[assignment]
+    clock.start()
     clock.wait_for_first()
     seen = []
     for _ in range(3):
@@ -174,6 +183,7 @@ def test_close_during_a_batch_lets_all_sources_have_its_time() -> None:
 
 def test_close_wakes_who_waits_for_the_first_batch() -> None:
     clock = Clock(3_600_000, logical=False, now=FakeTime(1))
+    clock.start()
     thread, result = in_thread(clock.wait_for_first)
     clock.close()
     thread.join(10)

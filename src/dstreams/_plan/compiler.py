@@ -222,18 +222,23 @@ def _map(frame: DataFrame, decode: Decode, functions: list[Function], encode: En
 
 def _unpicklable(node: Node, error: Exception) -> DStreamError:
     """Find the operation whose function cannot be pickled, for the message."""
-    culprit = node
-    while True:
-        worse = [parent for parent in culprit.parents if not parent.source and not _pickles(parent.evaluate)]
-        if not worse or _pickles(culprit.evaluate):
-            break
-        culprit = worse[0]
+    culprit = next((suspect for suspect in _lineage(node) if not _pickles(suspect.evaluate)), node)
     reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     return DStreamTypeError(
         f"{culprit}: the function cannot be pickled and sent to the workers: {reason}. It (or something it "
         "closes over) holds a thing that lives in this process only, such as a SparkContext, a DStream, a lock, "
         "a file or a connection. Make it inside the function, or use foreachRDD."
     )
+
+
+def _lineage(node: Node) -> list[Node]:
+    """Return a node and what it is computed from, without sources, in order of definition."""
+    found, stack = {node}, [node]
+    while stack:
+        new = [parent for parent in stack.pop().parents if parent not in found and not parent.source]
+        found.update(new)
+        stack.extend(new)
+    return sorted(found, key=lambda found: found.number)
 
 
 def _pickles(function: Any) -> bool:

@@ -12,11 +12,11 @@ from pathlib import Path
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
+from dstreams._plan.worker_errors import last_line, worker_traceback
 from dstreams.errors import BatchError
 
 __all__ = ["as_user_error"]
 
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |Driver stacktrace|Caused by).*\n?)+")
 _FRAME = re.compile(r'(  File "([^"]+)", line \d+, in .*\n(?:    .*\n)*)')
 _INTERNAL = tuple(
     str(Path(spec.origin).parent)
@@ -45,11 +45,11 @@ def as_user_error(error: BaseException, where: str) -> BaseException:
     if not isinstance(error, (Py4JError, PySparkException)):
         return error
     text = str(error)
-    found = [match.group(0) for match in _TRACEBACK.finditer(text)]
-    if not found:
+    found = worker_traceback(text)
+    if found is None:
         return _plain(error, text, where)
-    trace = _shorten(found[-1].rstrip())
-    last = next((line for line in reversed(trace.splitlines()) if line and not line.startswith(" ")), "")
+    trace = _shorten(found)
+    last = last_line(trace)
     failed = BatchError(f"{where} failed in a worker:\n{trace}")
     name, _, message = last.partition(": ")
     rebuilt = _rebuild(name.strip(), _message(trace, name) or message)
