@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dstreams import Duration, DStreamError, Milliseconds, Minutes, Seconds
+from dstreams import DStreamError, Duration, Milliseconds, Minutes, Seconds
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamTypeError, DStreamValueError
 

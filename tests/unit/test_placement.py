@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pyspark import StorageLevel
 
-from dstreams._plan.compiler import Branch, Placement, _empty_without_input, place
+from dstreams._plan.compiler import Placement, _without_input, place
 from dstreams._plan.graph import Graph, Node, OnEmpty, Output
 from dstreams._plan.streaming_rdd import PlanContext, Shuffle
 from tests.unit.interpreter import Given, count_stages, run
@@ -244,35 +244,33 @@ def test_two_shuffles_by_the_same_key_are_one() -> None:
     assert count_stages(placement.lifted[summed].stage, Shuffle) == 1
 
 
+EMPTY, SHUFFLE, PER_PARTITION, COUNT = OnEmpty.EMPTY, OnEmpty.SHUFFLE, OnEmpty.PER_PARTITION, OnEmpty.COUNT
+
+
 @pytest.mark.parametrize(
-    ("chain", "empty"),
+    ("chain", "expected"),
     [
-        ([], True),
-        ([OnEmpty.EMPTY], True),
-        ([OnEmpty.SHUFFLE], True),
-        ([OnEmpty.EMPTY, OnEmpty.SHUFFLE, OnEmpty.EMPTY], True),
-        ([OnEmpty.COUNT], True),  # a source without records has no partition, so there is nothing to count
-        ([OnEmpty.EMPTY, OnEmpty.COUNT], True),
-        ([OnEmpty.SHUFFLE, OnEmpty.COUNT], False),  # counts the empty partitions of the shuffle: 0
-        ([OnEmpty.PER_PARTITION], True),  # as long as nothing has made partitions
-        ([OnEmpty.SHUFFLE, OnEmpty.PER_PARTITION], False),
-        ([OnEmpty.SHUFFLE, OnEmpty.PER_PARTITION, OnEmpty.SHUFFLE], False),
-        ([OnEmpty.COUNT, OnEmpty.EMPTY, OnEmpty.PER_PARTITION], False),
-        ([OnEmpty.COUNT, OnEmpty.COUNT], False),
+        ([], EMPTY),
+        ([EMPTY], EMPTY),
+        ([SHUFFLE], SHUFFLE),
+        ([EMPTY, SHUFFLE, EMPTY], SHUFFLE),
+        ([COUNT], SHUFFLE),  # a source without records has no partition, so there is nothing to count
+        ([EMPTY, COUNT], SHUFFLE),
+        ([SHUFFLE, COUNT], PER_PARTITION),  # counts the empty partitions of the shuffle: 0
+        ([PER_PARTITION], EMPTY),  # as long as nothing has made partitions
+        ([SHUFFLE, PER_PARTITION], PER_PARTITION),
+        ([SHUFFLE, PER_PARTITION, SHUFFLE], PER_PARTITION),
+        ([COUNT, EMPTY, PER_PARTITION], PER_PARTITION),
+        ([COUNT, COUNT], PER_PARTITION),
     ],
 )
-def test_when_a_batch_without_input_can_be_left_alone(chain: list[OnEmpty], empty: bool) -> None:
+def test_what_is_there_in_a_batch_without_input(chain: list[OnEmpty], expected: OnEmpty) -> None:
     program = Program()
     node = program.source()
     for on_empty in chain:
         node = program.op(node, lambda rdd: rdd.map(lambda x: x), on_empty)
     program.output(node)
-    assert _empty_without_input(node, program.place()) is empty
-
-
-def test_a_branch_knows_its_members() -> None:
-    node = Program().source()
-    assert list(Branch(node, range(2, 4), True).members) == [2, 3]
+    assert _without_input(node, program.place()) is expected
 
 
 def test_uses_and_live_nodes() -> None:

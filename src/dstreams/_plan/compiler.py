@@ -68,20 +68,18 @@ class Branch:
     ----------
     node : Node
         The frontier node.
-    members : range
-        Positions of its DataFrames among the members of the union.
-    empty_without_input : bool
-        True if the node has no records in a batch in which none of its sources has.
+    without_input : OnEmpty
+        What the node has in a batch in which none of its sources has a record: no partition (``EMPTY``), its
+        partitions without records (``SHUFFLE``), or possibly records (``PER_PARTITION``).
     """
 
     node: Node
-    members: range
-    empty_without_input: bool
+    without_input: OnEmpty
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the query runs: one DataFrame of chunks, and what is where in it."""
+    """What the query runs: one DataFrame of chunks, the branches one after the other, each followed by a tick."""
 
     frame: DataFrame
     branches: list[Branch]
@@ -136,23 +134,25 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame) -> Plan:
     frames : callable
         The streaming DataFrame of a source; called once per source.
     tick : DataFrame
-        The frame that makes every batch happen; it goes last, because Spark opens the sources of a union in
-        order and the tick's opening waits for the first batch time.
+        The frame that makes every batch happen.
+
+    Notes
+    -----
+    Each branch is followed by the tick, coalesced, which always has one partition and whose RDD has a class that
+    no other member has: a mark by which the branches are told apart, since Spark's union may leave out members
+    that have no partitions. (By position alone, a batch without data for one output would give it another's.)
     """
     lowering = _Lowering(frames)
+    mark = tick.select("chunk").coalesce(1)
     members: list[DataFrame] = []
-    branches: list[Branch] = []
     for node in placement.frontier:
-        parts = lowering.members(placement.lifted[node].stage, placement.looks.get(node), node)
-        branches.append(
-            Branch(node, range(len(members), len(members) + len(parts)), _empty_without_input(node, placement))
-        )
-        members.extend(parts)
-    return Plan(reduce(DataFrame.union, [*members, tick.select("chunk")]), branches)
+        members += [*lowering.members(placement.lifted[node].stage, placement.looks.get(node), node), mark]
+    branches = [Branch(node, _without_input(node, placement)) for node in placement.frontier]
+    return Plan(reduce(DataFrame.union, members), branches)
 
 
-def _empty_without_input(node: Node, placement: Placement) -> bool:
-    """Whether nothing can come out of a frontier node when no source has a record."""
+def _without_input(node: Node, placement: Placement) -> OnEmpty:
+    """What comes out of a frontier node when no source has a record."""
     state: dict[Node, OnEmpty] = {}
     for lifted in placement.lifted:
         before = [state[parent] for parent in lifted.parents]
@@ -164,7 +164,7 @@ def _empty_without_input(node: Node, placement: Placement) -> bool:
             state[lifted] = OnEmpty.SHUFFLE
         else:
             state[lifted] = OnEmpty.EMPTY
-    return state[node] is not OnEmpty.PER_PARTITION
+    return state[node]
 
 
 class _Lowering:

@@ -5,19 +5,25 @@ Everything that depends on the shape of Spark's physical plan is in this file.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
+from dstreams._plan.graph import OnEmpty
+
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
 
-    from dstreams._plan.compiler import Branch, Plan
+    from dstreams._plan.compiler import Plan
     from dstreams._plan.graph import Node
 
 __all__ = ["EmptyRDD", "Frontier"]
+
+_MARK = "CoalescedRDD"
+"""Class of the RDD that ends each branch of the union; see ``compile_plan``."""
 
 
 class EmptyRDD(RDD[Any]):
@@ -46,11 +52,22 @@ class EmptyRDD(RDD[Any]):
         return True
 
 
+@dataclass
+class _Part:
+    """What one frontier node has in the union: members, and their partitions from `start` to before `end`."""
+
+    without_input: OnEmpty
+    members: list[JavaObject]
+    start: int
+    end: int
+
+
 class Frontier:
     """The RDDs of one batch.
 
-    The DataFrame of the batch is a union, whose RDD keeps the RDDs of its members. A frontier node's RDD is the
-    union's, reduced to the partitions of that node's members; nothing is computed until somebody asks for it.
+    The DataFrame of the batch is a union, whose RDD keeps the RDDs of its members: those of the first frontier
+    node, a mark, those of the second, a mark, and so on. A frontier node's RDD is the union's, reduced to the
+    partitions of that node's members; nothing is computed until somebody asks for it.
 
     Parameters
     ----------
@@ -65,40 +82,52 @@ class Frontier:
     def __init__(self, sc: SparkContext, jdf: JavaObject, plan: Plan) -> None:
         self._sc = sc
         self._jdf = jdf
-        self._branches = {branch.node: branch for branch in plan.branches}
         self._bytes: JavaObject | None = None
         union = jdf.queryExecution().toRdd()
         while not union.getClass().getSimpleName().endswith("UnionRDD"):
             union = union.dependencies().head().rdd()
-        members = union.rdds()
-        self._members = [members.apply(i) for i in range(members.size())]
-        self._sizes = [member.getNumPartitions() for member in self._members]
+        rdds = union.rdds()
+        members = (rdds.apply(i) for i in range(rdds.size()))
+        self._parts: dict[Node, _Part] = {}
+        partition = 0
+        for branch in plan.branches:
+            part = _Part(branch.without_input, [], partition, partition)
+            for member in members:
+                partition += member.getNumPartitions()
+                if member.getClass().getSimpleName() == _MARK:
+                    break
+                part.members.append(member)
+                part.end = partition
+            self._parts[branch.node] = part
 
     def rdd(self, node: Node) -> RDD[Any]:
         """RDD of a frontier node in this batch, lazily computed."""
-        branch = self._branches[node]
-        if branch.empty_without_input and not any(_has_input(self._members[i]) for i in branch.members):
-            return EmptyRDD(self._sc, sum(self._sizes[i] for i in branch.members))
-        return RDD(self._pruned(branch), self._sc, AutoBatchedSerializer(CPickleSerializer()))
+        part = self._parts[node]
+        if part.without_input is not OnEmpty.PER_PARTITION and not any(map(_has_partitions, part.members)):
+            return EmptyRDD(self._sc, part.end - part.start if part.without_input is OnEmpty.SHUFFLE else 0)
+        return RDD(self._pruned(part), self._sc, AutoBatchedSerializer(CPickleSerializer()))
 
-    def _pruned(self, branch: Branch) -> JavaObject:
+    def _pruned(self, part: _Part) -> JavaObject:
         jvm = self._sc._jvm
         assert jvm is not None
         if self._bytes is None:
             # ``as`` is a keyword of Python.
             self._bytes = getattr(self._jdf, "as")(jvm.org.apache.spark.sql.Encoders.BINARY()).rdd()
         wanted = jvm.java.util.HashSet()
-        first = sum(self._sizes[: branch.members.start])
-        for partition in range(first, first + sum(self._sizes[i] for i in branch.members)):
+        for partition in range(part.start, part.end):
             wanted.add(partition)
         # A Scala set is a Scala predicate, the only one that can be made from here.
         predicate = jvm.scala.jdk.javaapi.CollectionConverters.asScala(wanted).toSet()
         return jvm.org.apache.spark.rdd.PartitionPruningRDD.create(self._bytes, predicate).toJavaRDD()
 
 
-def _has_input(rdd: JavaObject) -> bool:
-    """Whether any RDD without parents below this one has a partition."""
+def _has_partitions(rdd: JavaObject) -> bool:
+    """Whether any RDD without parents below this one has a partition.
+
+    Spark puts an empty local relation in the place of a source without new data: no partition in Spark 4.3, one
+    without rows (a ParallelCollectionRDD, which nothing else in our plans is) before.
+    """
     parents = rdd.dependencies()
     if parents.isEmpty():
-        return bool(rdd.getNumPartitions() > 0)
-    return any(_has_input(parents.apply(i).rdd()) for i in range(parents.size()))
+        return bool(rdd.getNumPartitions() > 0) and rdd.getClass().getSimpleName() != "ParallelCollectionRDD"
+    return any(_has_partitions(parents.apply(i).rdd()) for i in range(parents.size()))

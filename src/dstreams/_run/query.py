@@ -106,6 +106,7 @@ class Query:
             self.placement = place(graph, plan_context(sc))
             session = private_session(sc, sc.defaultParallelism)
             self._link.serve(CLOCK, self.clock)
+            self._link.when_all_open = self.clock.wait_for_first
             tick = tick_frame(session, self._link)
             self.plan = compile_plan(self.placement, lambda source: source.frame(session, self._link), tick)
         except BaseException:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
@@ -80,6 +81,9 @@ class Link:
         self._objects: dict[str, Any] = {}
         self._open = True
         self._name = log_name
+        self._lock = threading.Lock()
+        self._closed_claims = 0
+        self.when_all_open: Callable[[], None] = lambda: None
         threading.Thread(target=self._accept, name=log_name, daemon=True).start()
 
     def serve(self, name: str, target: Any) -> Remote:
@@ -94,8 +98,21 @@ class Link:
         return Remote((str(address[0]), int(address[1])), self._key, name)
 
     def claim(self, name: str) -> Remote:
-        """Something that only the first of several callers gets: ``call("take")`` is True once."""
-        return self.serve(f"claim of {name}", _Claim())
+        """Let only the first of several processes that make a reader open it.
+
+        ``call("take")`` is True once; ``call("opened")`` follows when the reader is open. The call that comes
+        last of all claims runs :attr:`when_all_open` before it returns.
+        """
+        with self._lock:
+            self._closed_claims += 1
+        return self.serve(f"claim of {name}", _Claim(self))
+
+    def _opened(self) -> None:
+        with self._lock:
+            self._closed_claims -= 1
+            last = self._closed_claims == 0
+        if last:
+            self.when_all_open()
 
     def close(self) -> None:
         """Accept no more connections; those that are open end with their readers."""
@@ -128,9 +145,14 @@ class Link:
 
 
 class _Claim:
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._taken = threading.Lock()
 
     def take(self) -> bool:
         """Return True to the first caller."""
-        return self._lock.acquire(blocking=False)
+        return self._taken.acquire(blocking=False)
+
+    def opened(self) -> None:
+        """Note that the reader is open."""
+        self._link._opened()

@@ -32,9 +32,6 @@ class ChunkPartition(InputPartition):
 class ChunkReader(DataSourceStreamReader):
     """A stream reader whose partitions are :class:`ChunkPartition`; offsets are ``{"n": count}``."""
 
-    def open(self) -> None:
-        """Start what the reader needs, in the planner's process."""
-
     @abstractmethod
     def available(self, start: int | None) -> int:
         """Count up to which there is data; `start` is where the batch begins (None before Spark 4.2)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, SimpleDataSourceStreamReader
@@ -12,7 +12,15 @@ from dstreams._plan.chunks import CHUNK
 from dstreams._plan.workers import worker_environment
 from dstreams._sources.link import Link
 
-__all__ = ["load_stream"]
+__all__ = ["Opens", "load_stream"]
+
+
+@runtime_checkable
+class Opens(Protocol):
+    """A reader with something to start in the planner's process."""
+
+    def open(self) -> None:
+        """Start it."""
 
 
 def load_stream(
@@ -32,7 +40,9 @@ def load_stream(
     name : str
         Name of the source; what plans and Spark's UI show.
     reader : DataSourceStreamReader or SimpleDataSourceStreamReader
-        Picklable reader; its ``open()`` is called in the planner's process before the first trigger.
+        Picklable reader. Where it has an ``open()``, that is called in the planner's process before the first
+        trigger. The last reader of the query that is opened waits for the first batch time, so that the first
+        trigger comes when all receivers listen.
     """
     claim = link.claim(name)
     simple = isinstance(reader, SimpleDataSourceStreamReader)
@@ -49,7 +59,9 @@ def load_stream(
         def _opened(self) -> Any:
             # Spark makes the reader twice: first in the planner, which keeps it, then once more to plan reads.
             if claim.call("take"):
-                reader.open()  # type: ignore[union-attr]
+                if isinstance(reader, Opens):
+                    reader.open()
+                claim.call("opened")
             return reader
 
         if simple:

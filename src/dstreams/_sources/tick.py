@@ -25,10 +25,6 @@ class TickReader(SimpleDataSourceStreamReader):
     def __init__(self, clock: Remote) -> None:
         self._clock = clock
 
-    def open(self) -> None:
-        """Wait for the first batch time. Spark opens the tick last, so all receivers run by now."""
-        self._clock.call("wait_for_first")
-
     def initialOffset(self) -> dict[str, Any]:
         """Return the offset before the first batch."""
         return {"time": 0}
