@@ -274,7 +274,7 @@ def run_memory(engine, words, interval, measured):
             asked.set()
             go_on.wait(TIMEOUT)
 
-    word_count(run.ssc.queueStream([], default=lines)).foreachRDD(output)
+    word_count(run.ssc.queueStream([lines], default=lines)).foreachRDD(output)
     start = time.time()
     run.ssc.start()
     try:

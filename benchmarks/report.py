@@ -38,18 +38,14 @@ def load(mode):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def medians(found):
-    """Median time of a batch in ms for each engine: over all its batches, and for each round."""
-    by_engine, by_round = {}, {}
+def by_round(found):
+    """Times in ms of each engine in each round: ``{engine: {round: [ms, ...]}}``."""
+    times = {}
     for row in found["rows"]:
-        by_engine.setdefault(row["engine"], []).append(row["ms"])
-        by_round.setdefault(row["engine"], {}).setdefault(row["round"], []).append(row["ms"])
-    rounds = {engine: [median(ms) for ms in found_rounds.values()] for engine, found_rounds in by_round.items()}
-    over_all = {engine: median(ms) for engine, ms in by_engine.items()}
+        times.setdefault(row["engine"], {}).setdefault(row["round"], []).append(row["ms"])
     if found["loop"]:
-        rounds["loop"] = [ms / CORES for ms in found["loop"]]
-        over_all["loop"] = median(rounds["loop"])
-    return over_all, rounds
+        times["loop"] = {n: [ms / CORES] for n, ms in enumerate(found["loop"])}
+    return times
 
 
 REFERENCES = {"legacy": "old engine", "handwritten": "hand-written job", "loop": "plain loop / cores"}
@@ -72,12 +68,14 @@ def table(mode):
     for key, found in load(mode).items():
         if found["parameters"]["kind"] == "memory":
             continue
-        ms, rounds = medians(found)
+        times = by_round(found)
         for reference, name in REFERENCES.items():
-            if reference not in ms:
+            if reference not in times:
                 continue
-            ours, theirs = ms["dstreams"], ms[reference]
-            ratios = [a / b for a, b in zip(rounds["dstreams"], rounds[reference], strict=True)]
+            # Only rounds in which both took part.
+            rounds = [(times["dstreams"][n], theirs) for n, theirs in times[reference].items()]
+            ours, theirs = (median(ms for one in side for ms in one) for side in zip(*rounds, strict=True))
+            ratios = [median(a) / median(b) for a, b in rounds]
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
             lines.append(
                 f"| {found['parameters']['title']} | {name} | {ours:.0f} ms | {theirs:.0f} ms | "
@@ -92,7 +90,8 @@ def memory_table(mode):
     if found is None:
         return []
     columns = {
-        "batches": "batches", "seconds": "s since start", "driver_python": "driver, Python", "jvm_heap": "JVM heap after GC",
+        "batches": "batches", "seconds": "s since start", "driver_python": "driver, Python",
+        "jvm_heap": "JVM heap after GC",
         "jvm_rss": "JVM", "workers": "Python processes below the JVM",
     }  # fmt: skip
     lines = ["| " + " | ".join(columns.values()) + " |", "|---" * len(columns) + "|"]
@@ -141,7 +140,7 @@ def plot():
         if found["parameters"]["kind"] == "memory":
             continue
         _, axes = pyplot.subplots()
-        for engine in found["parameters"]["engines"]:
+        for engine in dict.fromkeys(row["engine"] for row in found["rows"]):
             axes.plot([row["ms"] for row in found["rows"] if row["engine"] == engine], marker=".", label=engine)
         axes.set(title=found["parameters"]["title"], xlabel="batch", ylabel="ms", ylim=(0, None))
         axes.legend()

@@ -34,7 +34,7 @@ def main() -> None:
         for workload in QUICK if args.quick else FULL:
             if args.only and workload.key not in args.only:
                 continue
-            found = measure(workload, args.rounds or workload.rounds, args.seed, Path(scratch))
+            found = measure(workload, args.rounds, args.seed, Path(scratch))
             report.save(mode, workload.key, found)
     print(f"\n{report.text(mode)}\ntook {time.monotonic() - started:.0f} s", flush=True)
     if not args.no_docs:
@@ -60,7 +60,7 @@ def measure(workload, rounds, seed, scratch):
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "seed": seed,
-        "parameters": {**asdict(workload), "rounds": rounds},
+        "parameters": asdict(workload),
         "versions": {},
         "loop": [],
         "rows": [],
@@ -71,16 +71,17 @@ def measure(workload, rounds, seed, scratch):
             files.append(scratch / f"{workload.key}-{i}.txt")
             write_words(files[-1], workload.words, seed + i)
             expected.append(timed_loop(files[-1])[1])
-    for turn in range(rounds):
+    turns = workload.turns if rounds is None else workload.turns[:1] * rounds
+    for turn, taking_part in enumerate(turns):
         if files:
             found["loop"].append(round(timed_loop(files[turn % 2])[0] * 1000, 1))
-        for engine in workload.engines:
+        for engine in taking_part:
             job = {**asdict(workload), "engine": engine, "files": list(map(str, files)), "expected": expected}
             result = child({**job, "scratch": str(scratch)}, scratch)
             found["versions"] = result["versions"]
             found["rows"] += [{"engine": engine, "round": turn, **row} for row in result["rows"]]
-            times = " ".join(str(row["ms"]) for row in result["rows"] if "ms" in row)
-            print(f"{workload.key} {engine} round {turn + 1}: {times and times + ' ms'}", flush=True)
+            what = " ".join(str(row["ms"]) for row in result["rows"] if "ms" in row)
+            print(f"{workload.key}, round {turn + 1}, {engine}: {what or 'done'}", flush=True)
     return found
 
 

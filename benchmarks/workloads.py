@@ -85,10 +85,8 @@ class Workload:
         Batch interval in seconds; longer than any batch takes, so that no batch waits for another.
     warm_up, measured : int
         Batches per process that are not counted, and that are.
-    rounds : int
-        How often the engines take turns.
-    engines : tuple of str
-        Who takes part, in turn.
+    turns : tuple of tuple of str
+        Rounds; in each of them these engines run, one after the other.
     """
 
     key: str
@@ -98,21 +96,20 @@ class Workload:
     interval: float
     warm_up: int
     measured: int
-    rounds: int
-    engines: tuple[str, ...]
+    turns: tuple[tuple[str, ...], ...]
 
 
 ALL = ("legacy", "dstreams", "handwritten")
 BOTH = ("legacy", "dstreams")
 
 QUICK = [
-    Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 2.5, 2, 4, 2, ALL),
-    Workload("empty", "empty batch, word count with pprint", "empty", 0, 0.6, 6, 12, 2, BOTH),
+    Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 2, 2, 3, (ALL, BOTH)),
+    Workload("empty", "empty batch, word count with pprint", "empty", 0, 0.5, 6, 12, (BOTH,)),
 ]
 FULL = [
-    Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 4, 4, 10, 3, ALL),
-    Workload("words-10m", "word count, 10M words a batch", "words", 10_000_000, 15, 1, 4, 2, ALL),
-    Workload("words-10", "word count, 10 words a batch", "words", 10, 1, 10, 20, 3, ALL),
-    Workload("empty", "empty batch, word count with pprint", "empty", 0, 1, 10, 30, 3, BOTH),
-    Workload("memory", "memory over 500 batches", "memory", 100, 0.1, 0, 500, 1, ("dstreams",)),
+    Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 4, 4, 10, (ALL,) * 3),
+    Workload("words-10m", "word count, 10M words a batch", "words", 10_000_000, 15, 2, 4, (ALL,) * 2),
+    Workload("words-10", "word count, 10 words a batch", "words", 10, 1, 10, 20, (ALL,) * 3),
+    Workload("empty", "empty batch, word count with pprint", "empty", 0, 1, 10, 30, (BOTH,) * 3),
+    Workload("memory", "memory over 500 batches", "memory", 100, 0.1, 0, 500, (("dstreams",),)),
 ]

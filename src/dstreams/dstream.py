@@ -6,6 +6,7 @@ import operator
 import time
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pyspark import RDD, StorageLevel
@@ -101,6 +102,8 @@ class DStream(Generic[T]):
         return numPartitions
 
     # ------------------------------------------------------------------ element by element
+    # Over partitions, as in the old engine: RDD.map and its like wrap the function in one that looks for
+    # StopIteration, another call for each element.
 
     def map(self, f: Callable[[T], U], preservesPartitioning: bool = False) -> DStream[U]:
         """Apply a function to each element.
@@ -116,7 +119,9 @@ class DStream(Generic[T]):
         -------
         DStream[U]
         """
-        return self._derive("map", lambda rdd: rdd.map(f, preservesPartitioning))
+        return self._derive(
+            "map", lambda rdd: rdd.mapPartitions(lambda records: map(f, records), preservesPartitioning)
+        )
 
     def flatMap(self, f: Callable[[T], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
         """Apply a function that gives any number of elements for each.
@@ -132,11 +137,14 @@ class DStream(Generic[T]):
         -------
         DStream[U]
         """
-        return self._derive("flatMap", lambda rdd: rdd.flatMap(f, preservesPartitioning))
+        return self._derive(
+            "flatMap",
+            lambda rdd: rdd.mapPartitions(lambda records: chain.from_iterable(map(f, records)), preservesPartitioning),
+        )
 
     def filter(self, f: Callable[[T], bool]) -> DStream[T]:
         """Keep the elements for which `f` is true."""
-        return self._derive("filter", lambda rdd: rdd.filter(f))
+        return self._derive("filter", lambda rdd: rdd.mapPartitions(lambda records: filter(f, records), True))
 
     def mapPartitions(self, f: Callable[[Iterable[T]], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
         """Apply a function to each partition as a whole.

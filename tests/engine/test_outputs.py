@@ -258,6 +258,21 @@ def test_listeners_are_told_everything_in_order(streaming: Streaming) -> None:
             assert output.failureReason() is None
 
 
+def test_an_event_keeps_what_was_known_when_it_happened(streaming: Streaming) -> None:
+    ssc = streaming()
+    recorder = Recorder()
+    ssc.addStreamingListener(recorder)
+    ssc.queueStream([[1]]).foreachRDD(lambda rdd: None)
+    run(ssc, 1)
+    (_, submitted), (_, started), (_, output), (_, output_done), (_, completed) = recorder.events[1:6]
+    assert (submitted.processingStartTime(), submitted.processingEndTime()) == (-1, -1)
+    assert (submitted.schedulingDelay(), submitted.processingDelay(), submitted.totalDelay()) == (-1, -1, -1)
+    assert started.processingStartTime() >= started.submissionTime() > 0
+    assert (started.processingEndTime(), output.endTime()) == (-1, -1)
+    assert output_done.endTime() >= output.startTime() > 0
+    assert completed.totalDelay() >= 0
+
+
 def test_the_failure_of_an_output_is_in_its_event(streaming: Streaming) -> None:
     ssc = streaming()
     recorder = Recorder()

@@ -168,6 +168,17 @@ def test_only_the_first_of_several_callers_gets_a_claim(link: Link) -> None:
     assert other.call("take") is True
 
 
+def test_the_last_reader_that_is_open_starts_the_rest(link: Link) -> None:
+    started: list[str] = []
+    link.when_all_open = lambda: started.append("all open")
+    claims = [link.claim("one"), link.claim("two")]
+    for claim in claims:
+        assert started == []
+        assert claim.call("take") is True
+        claim.call("opened")
+    assert started == ["all open"], "before the last call returns"
+
+
 def test_several_connections_at_once(link: Link) -> None:
     gate = threading.Barrier(3, timeout=10)
 

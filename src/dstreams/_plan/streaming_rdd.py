@@ -85,7 +85,12 @@ class PlanContext:
         self.defaultParallelism = parallelism
         self.serializer = AutoBatchedSerializer(CPickleSerializer())
         self._conf = _Conf(settings)
-        self._jvm = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what to do where an algorithm wants more of a SparkContext than the plan needs."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise StreamingSideError.needs_batch(f"context.{name}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PlanContext, (self.defaultParallelism, dict(self._conf._settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["last_line", "worker_traceback"]
+__all__ = ["exception_text", "worker_traceback"]
 
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |Driver stacktrace|Caused by).*\n?)+")
 
@@ -15,7 +15,11 @@ def worker_traceback(text: str) -> str | None:
     return found[-1].rstrip() if found else None
 
 
-def last_line(traceback: str) -> str:
-    """Return the line of a traceback that names the exception, ``ValueError: message``."""
+def exception_text(traceback: str) -> str:
+    """Return what a traceback says after its last frame: ``ValueError: message``, the message as long as it is."""
     lines = traceback.splitlines()
-    return next((line for line in reversed(lines) if line and not line.startswith(" ")), "")
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    start = frames[-1] + 1 if frames else 1
+    while start < len(lines) and lines[start].startswith("    "):
+        start += 1
+    return "\n".join(lines[start:])

@@ -12,7 +12,7 @@ from pathlib import Path
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
-from dstreams._plan.worker_errors import last_line, worker_traceback
+from dstreams._plan.worker_errors import exception_text, worker_traceback
 from dstreams.errors import BatchError
 
 __all__ = ["as_user_error"]
@@ -49,10 +49,9 @@ def as_user_error(error: BaseException, where: str) -> BaseException:
     if found is None:
         return _plain(error, text, where)
     trace = _shorten(found)
-    last = last_line(trace)
+    name, _, message = exception_text(trace).partition(": ")
     failed = BatchError(f"{where} failed in a worker:\n{trace}")
-    name, _, message = last.partition(": ")
-    rebuilt = _rebuild(name.strip(), _message(trace, name) or message)
+    rebuilt = _rebuild(name.strip(), message)
     if rebuilt is None:
         return failed
     rebuilt.__cause__ = failed
@@ -74,12 +73,6 @@ def _shorten(trace: str) -> str:
     """Leave out the frames of PySpark and of this package, unless there are no others."""
     short = _FRAME.sub(lambda frame: "" if frame.group(2).startswith(_INTERNAL) else frame.group(1), trace + "\n")
     return (short if _FRAME.search(short) else trace).rstrip()
-
-
-def _message(trace: str, name: str) -> str:
-    """The whole message of the exception, which may have several lines."""
-    start = trace.rfind(f"\n{name}: ")
-    return trace[start + len(name) + 3 :] if start >= 0 else ""
 
 
 def _rebuild(name: str, message: str) -> BaseException | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame, SparkSession
 
 from dstreams._plan.chunks import write_chunk
-from dstreams._plan.worker_errors import last_line, worker_traceback
+from dstreams._plan.worker_errors import exception_text, worker_traceback
 from dstreams._sources.link import CLOCK, Link, Remote
 from dstreams._sources.parts import ChunkPartition, ChunkReader
 from dstreams._sources.register import load_stream
@@ -86,7 +86,7 @@ class QueueSource(Source):
             return [(chunks, None) for part in element for chunks in self._chunks(part)]
         except Exception as error:
             trace = worker_traceback(str(error))
-            reason = last_line(trace) if trace else f"{type(error).__name__}: {error}"
+            reason = exception_text(trace) if trace else f"{type(error).__name__}: {error}"
             return [([], f"queueStream: element {n} could not be computed: {reason}")]
 
     def _chunks(self, part: RDD[Any] | list[Any]) -> list[list[bytes]]:
