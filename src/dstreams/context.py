@@ -407,6 +407,11 @@ class StreamingContext:
             raise DStreamValueError(
                 "queueStream: the queue is empty and there is no default, so there is nothing to read"
             )
+        for element in rdds:
+            if not isinstance(element, RDD | Iterable):
+                raise DStreamTypeError(
+                    f"queueStream: each element must be an RDD or a list, the records of one batch; got {element!r}"
+                )
         elements = [element if isinstance(element, RDD) else list(element) for element in rdds] or [[]]
         fallback = default if isinstance(default, RDD) else list(default) if has_default and default else None
         _, name = self._next_source("queue")

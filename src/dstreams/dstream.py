@@ -82,7 +82,7 @@ class DStream(Generic[T]):
         self, op: str, other: DStream[Any], func: Callable[[RDD[Any], RDD[Any]], RDD[Any]]
     ) -> DStream[Any]:
         """Add an operation on two streams; where one has no RDD at a time, an empty one stands in."""
-        _expect_stream(other, op)
+        _expect_stream(self, other, op)
         return self._ssc._stream(
             Node(
                 op,
@@ -332,11 +332,9 @@ class DStream(Generic[T]):
         DStreamValueError
             If the streams have different slide intervals; the old engine's text.
         """
-        _expect_stream(other, "union")
-        if self._node.slide_ms != other._node.slide_ms:
+        if isinstance(other, DStream) and self._node.slide_ms != other._node.slide_ms:
             raise DStreamValueError("the two DStream should have same slide duration")
-        if other._ssc is not self._ssc:
-            raise DStreamValueError("union: the two DStreams belong to different StreamingContexts")
+        _expect_stream(self, other, "union")
         return self._ssc._stream(
             Node(
                 "union",
@@ -441,7 +439,7 @@ class DStream(Generic[T]):
             "func should take two or three arguments".
         """
         call = with_time(func, 2, "transformWith")
-        _expect_stream(other, "transformWith")
+        _expect_stream(self, other, "transformWith")
         return self._ssc._stream(
             Node(
                 "transformWith",
@@ -667,9 +665,11 @@ class TransformedDStream(DStream[T]):
     """Name that programs import for annotations; every derived stream is a :class:`DStream`."""
 
 
-def _expect_stream(other: Any, op: str) -> None:
+def _expect_stream(stream: DStream[Any], other: Any, op: str) -> None:
     if not isinstance(other, DStream):
         raise DStreamTypeError(f"{op}: the other side must be a DStream, got {type(other).__name__}")
+    if other._ssc is not stream._ssc:
+        raise DStreamValueError(f"{op}: the two DStreams belong to different StreamingContexts")
 
 
 def _rdd_or_none(result: Any, op: str) -> RDD[Any] | None:

@@ -194,11 +194,11 @@ def test_function_that_cannot_be_pickled(streaming):
 def test_function_that_closes_over_the_context(streaming, spark_context):
     ssc = streaming()
     ssc.queueStream([[1]]).map(lambda x: spark_context.parallelize([x])).pprint()
-    with pytest.raises(DStreamTypeError, match="map at test_failures.py.*cannot be pickled"):
+    with pytest.raises(DStreamTypeError, match=r"map at test_failures.py.*cannot be pickled"):
         ssc.start()
     ssc = streaming()
     ssc.queueStream([[1]]).map(lambda x: ssc.remember(x)).pprint()
-    with pytest.raises(DStreamTypeError, match="map at test_failures.py.*cannot be pickled"):
+    with pytest.raises(DStreamTypeError, match=r"map at test_failures.py.*cannot be pickled"):
         ssc.start()
 
 

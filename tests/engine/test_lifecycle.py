@@ -275,9 +275,7 @@ ssc.start()
 ssc.stop()
 print("stopped", sc._jsc is None)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False)
     assert "ended True None" in done.stdout and "stopped True" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0
     assert "Traceback" not in done.stderr, done.stderr

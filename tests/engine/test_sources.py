@@ -180,9 +180,7 @@ def test_which_files_are_read(streaming, tmp_path):
     drop(incoming, "last", b"last\n")
     output.wait_for(lambda o: "last" in o.elements)
     output.wait_for_batches(2)
-    assert sorted(output.elements) == sorted(
-        ["between definition and start", "l1", "l2 ä", "", "l\ufffd4", "last"]
-    )
+    assert sorted(output.elements) == sorted(["between definition and start", "l1", "l2 ä", "", "l\ufffd4", "last"])
     assert set(n for batch, n in zip(output.batches, output.partitions, strict=True) if not batch) <= {0, 1}
 
 

@@ -41,9 +41,10 @@ def end(program: Program, engine: str) -> None:
 
 
 def test_network_wordcount(engine, tmp_path):
-    with Feed() as feed, run(
-        engine, EXAMPLES / "network_wordcount.py", feed.host, str(feed.port), cwd=tmp_path
-    ) as program:
+    with (
+        Feed() as feed,
+        run(engine, EXAMPLES / "network_wordcount.py", feed.host, str(feed.port), cwd=tmp_path) as program,
+    ):
         feed.wait_for_client()
         feed.send(TEXT)
         program.wait_for(lambda: printed_pairs(program) == WORDS, f"the counts {WORDS}")
@@ -83,9 +84,10 @@ def test_sql_network_wordcount(engine, tmp_path):
                 counts[match[1]] += int(match[2])
         return counts
 
-    with Feed() as feed, run(
-        engine, EXAMPLES / "sql_network_wordcount.py", feed.host, str(feed.port), cwd=tmp_path
-    ) as program:
+    with (
+        Feed() as feed,
+        run(engine, EXAMPLES / "sql_network_wordcount.py", feed.host, str(feed.port), cwd=tmp_path) as program,
+    ):
         feed.wait_for_client()
         feed.send(TEXT)
         program.wait_for(lambda: totals() == WORDS, f"the counts {WORDS}")
@@ -101,9 +103,10 @@ def test_network_wordjoinsentiments(engine, tmp_path):
     shipped = Path(pyspark.__file__).parent / "data" / "streaming" / "AFINN-111.txt"
     (data / shipped.name).write_text(shipped.read_text("utf-8").replace("\t", " "), "utf-8")
     expected = {"superb (10 happiness)", "good (3 happiness)", "abandon (-2 happiness)"}
-    with Feed() as feed, run(
-        engine, EXAMPLES / "network_wordjoinsentiments.py", feed.host, str(feed.port), cwd=tmp_path
-    ) as program:
+    with (
+        Feed() as feed,
+        run(engine, EXAMPLES / "network_wordjoinsentiments.py", feed.host, str(feed.port), cwd=tmp_path) as program,
+    ):
         feed.wait_for_client()
         feed.send(b"superb good superb abandon unheardofword\n")
         program.wait_for(lambda: expected <= set(program.lines), f"the lines {expected}")

@@ -7,9 +7,10 @@ node whether that function is applied to the streaming side or to the real RDD o
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -138,12 +139,7 @@ class Graph:
 
 def call_site() -> str:
     """``file.py:line`` of the program's line that called into this package."""
-    for frame in _user_frames():
-        return f"{os.path.basename(frame.filename)}:{frame.lineno}"
-    return ""
-
-
-def _user_frames() -> Iterator[traceback.FrameSummary]:
-    for frame, line in traceback.walk_stack(None):
+    for frame, line in traceback.walk_stack(sys._getframe(1)):
         if not os.path.abspath(frame.f_code.co_filename).startswith(_PACKAGE):
-            yield traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name, lookup_line=False)
+            return f"{os.path.basename(frame.f_code.co_filename)}:{line}"
+    return ""

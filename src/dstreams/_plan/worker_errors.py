@@ -6,7 +6,9 @@ import re
 
 __all__ = ["exception_text", "worker_traceback"]
 
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |Driver stacktrace|Caused by).*\n?)+")
+_TRACEBACK = re.compile(
+    r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |\t\.\.\. |Driver stacktrace|Caused by).*\n?)+"
+)
 
 
 def worker_traceback(text: str) -> str | None:

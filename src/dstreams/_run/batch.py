@@ -8,6 +8,7 @@ others from running.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +60,10 @@ class Batch:
         return self._rdds[node]
 
     def forget(self) -> None:
-        """Give back the memory of the RDDs that we persisted."""
+        """Give back the memory of the RDDs that we persisted; they can still be computed again."""
         for rdd in self._persisted:
             rdd.unpersist()
         self._persisted.clear()
-        self._rdds.clear()
 
     def _make(self, node: Node) -> RDD[Any] | None:
         if node in self._at_frontier:
@@ -144,9 +144,9 @@ class BatchSide:
         except BaseException as error:  # SystemExit too: a callback does not end the program, as on the old engine
             self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"))
             return
-        self._bus.post("onBatchSubmitted", "batchInfo", info)
+        self._bus.post("onBatchSubmitted", "batchInfo", info.copy())
         info._processingStartTime = now_ms()
-        self._bus.post("onBatchStarted", "batchInfo", info)
+        self._bus.post("onBatchStarted", "batchInfo", info.copy())
         for output, rdd in jobs:
             self._run_output(output, rdd, batch, info)
         info._processingEndTime = now_ms()
@@ -154,15 +154,14 @@ class BatchSide:
         self._forget(time_ms)
 
     def forget_all(self) -> None:
-        """Drop all remembered batches, at the end of the query."""
+        """Give back the memory of all remembered batches, at the end of the query; ``slice`` still finds them."""
         for batch in self.remembered.values():
             batch.forget()
-        self.remembered.clear()
 
     def _run_output(self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo) -> None:
         report = OutputInfo(info.batchTime(), output.number, output.op, str(output), now_ms())
         info._outputOperationInfos[output.number] = report
-        self._bus.post("onOutputOperationStarted", "outputOperationInfo", report)
+        self._bus.post("onOutputOperationStarted", "outputOperationInfo", replace(report))
         try:
             if output.look is None:
                 output.run(batch.time, rdd)

@@ -47,6 +47,6 @@ def explain(graph: Graph, placement: Placement, frame: DataFrame | None) -> str:
     for output in graph.outputs:
         lines.append(f"output {output.number}: {output.op} of [{output.node.number}]  ({output.site}): batch side")
     if frame is not None:
-        lines += ["", "== Streaming plan (Spark, one query; the last source is the tick) =="]
-        lines.append(str(frame._jdf.queryExecution().optimizedPlan().toString()).rstrip())
+        lines += ["", "== Streaming plan (one query; dstreams-tick makes every batch happen) =="]
+        lines.append(str(frame._jdf.queryExecution().analyzed().toString()).rstrip())
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 __all__ = ["BatchInfo", "Event", "ListenerBus", "OutputInfo", "ReceiverInfo", "Time"]
@@ -97,6 +97,10 @@ class BatchInfo:
     outputOperationInfos = _getter("outputOperationInfos")
     processingStartTime = _getter("processingStartTime")
     processingEndTime = _getter("processingEndTime")
+
+    def copy(self) -> BatchInfo:
+        """Return the batch as it is known now; listeners must not see it change."""
+        return replace(self, _outputOperationInfos=dict(self._outputOperationInfos))
 
     def numRecords(self) -> int:
         """Count of records that receivers gave; queues and files count as 0, as on the old engine."""

@@ -280,8 +280,10 @@ class Query:
             self._finish(error)
 
     def _finish(self, error: BaseException | None) -> None:
-        self._link.close()
         self.clock.close()
+        self._link.close()
+        if self._sc._jsc is not None:
+            self._quietly(self.batches.forget_all)
         self._bus.flush(2)
         with self._changed:
             if error is not None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
@@ -93,9 +95,7 @@ class Link:
 
     def remote(self, name: str) -> Remote:
         """Handle on an object that is served already."""
-        address = self._listener.address
-        assert isinstance(address, tuple)
-        return Remote((str(address[0]), int(address[1])), self._key, name)
+        return Remote(self._address(), self._key, name)
 
     def claim(self, name: str) -> Remote:
         """Let only the first of several processes that make a reader open it.
@@ -116,15 +116,28 @@ class Link:
 
     def close(self) -> None:
         """Accept no more connections; those that are open end with their readers."""
-        self._open = False
-        self._listener.close()
+        with self._lock:
+            was_open, self._open = self._open, False
+        if was_open:
+            with suppress(OSError, EOFError, AuthenticationError):
+                # Closing a socket does not wake who waits in accept(): knock.
+                Client(self._address(), authkey=self._key).close()
+            self._listener.close()
+
+    def _address(self) -> tuple[str, int]:
+        address = self._listener.address
+        assert isinstance(address, tuple)
+        return str(address[0]), int(address[1])
 
     def _accept(self) -> None:
         while self._open:
             try:
                 connection = self._listener.accept()
-            except Exception:  # a stranger without the key, or our own close(): the loop's test tells which
+            except (OSError, EOFError, AuthenticationError):  # a stranger, who does not have the key
                 continue
+            if not self._open:
+                connection.close()
+                return
             threading.Thread(target=self._answer, args=(connection,), name=self._name, daemon=True).start()
 
     def _answer(self, connection: Connection) -> None:
