@@ -60,7 +60,7 @@ REACH = {
 
 
 def table(mode):
-    """Lines of the Markdown table of a mode."""
+    """Lines of the Markdown table of a mode, empty where no batch was timed."""
     lines = [
         "| workload | compared with | dstreams | reference | ratio (rounds) | difference | to reach |",
         "|---|---|---|---|---|---|---|",
@@ -76,12 +76,12 @@ def table(mode):
             rounds = [(times["dstreams"][n], theirs) for n, theirs in times[reference].items()]
             ours, theirs = (median(ms for one in side for ms in one) for side in zip(*rounds, strict=True))
             ratios = [median(a) / median(b) for a, b in rounds]
-            spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+            spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else "one round"
             lines.append(
                 f"| {found['parameters']['title']} | {name} | {ours:.0f} ms | {theirs:.0f} ms | "
                 f"**{ours / theirs:.2f}** ({spread}) | {ours - theirs:+.0f} ms | {REACH.get((key, reference), '')} |"
             )
-    return lines
+    return lines if len(lines) > 2 else []
 
 
 def memory_table(mode):
@@ -110,10 +110,13 @@ def text(mode):
     made = sorted({found["date"][:10] for found in stored.values()})
     versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
     about = f"Measured {' and '.join(made)} on {one['cores']} cores ({one['system']}), seed {one['seed']}: {versions}."
-    parts = [about, "\n".join(table(mode))]
-    if memory := memory_table(mode):
-        parts.append("\n".join(memory))
-    return "\n\n".join(parts) + "\n"
+    tables = ["\n".join(lines) for lines in (table(mode), memory_table(mode)) if lines]
+    rows = [row for found in stored.values() for row in found["rows"] if "late" in row]
+    late = sum(row["late"] for row in rows)
+    notes = (
+        [f"{late} of {len(rows)} measured batches were due before the one in front of them was done."] if late else []
+    )
+    return "\n\n".join([about, *tables, *notes]) + "\n"
 
 
 def write_docs():

@@ -102,8 +102,8 @@ class DStream(Generic[T]):
         return numPartitions
 
     # ------------------------------------------------------------------ element by element
-    # Over partitions, as in the old engine: RDD.map and its like wrap the function in one that looks for
-    # StopIteration, another call for each element.
+    # Generators over partitions: RDD.map and its like wrap the function in another one that looks for StopIteration,
+    # one more call for each element. In a generator Python itself turns StopIteration into an error.
 
     def map(self, f: Callable[[T], U], preservesPartitioning: bool = False) -> DStream[U]:
         """Apply a function to each element.
@@ -120,7 +120,7 @@ class DStream(Generic[T]):
         DStream[U]
         """
         return self._derive(
-            "map", lambda rdd: rdd.mapPartitions(lambda records: map(f, records), preservesPartitioning)
+            "map", lambda rdd: rdd.mapPartitions(lambda records: (f(x) for x in records), preservesPartitioning)
         )
 
     def flatMap(self, f: Callable[[T], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
@@ -139,12 +139,14 @@ class DStream(Generic[T]):
         """
         return self._derive(
             "flatMap",
-            lambda rdd: rdd.mapPartitions(lambda records: chain.from_iterable(map(f, records)), preservesPartitioning),
+            lambda rdd: rdd.mapPartitions(
+                lambda records: chain.from_iterable(f(x) for x in records), preservesPartitioning
+            ),
         )
 
     def filter(self, f: Callable[[T], bool]) -> DStream[T]:
         """Keep the elements for which `f` is true."""
-        return self._derive("filter", lambda rdd: rdd.mapPartitions(lambda records: filter(f, records), True))
+        return self._derive("filter", lambda rdd: rdd.mapPartitions(lambda records: (x for x in records if f(x)), True))
 
     def mapPartitions(self, f: Callable[[Iterable[T]], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
         """Apply a function to each partition as a whole.

@@ -189,6 +189,32 @@ def test_function_that_cannot_be_pickled(streaming):
         ssc.start()
     assert "[2] map at test_failures.py" in str(caught.value), "the operation that is to blame"
     assert "cannot be pickled" in str(caught.value) and "lock" in str(caught.value)
+    ssc = streaming()
+    ssc.queueStream([[1]]).countByValue().map(lambda x: (x, lock.locked())).pprint()
+    with pytest.raises(DStreamTypeError, match=r"\[2\] map at .*cannot be pickled"):
+        ssc.start()
+
+
+@pytest.mark.parametrize(
+    "define",
+    [
+        lambda numbers, stop: numbers.map(stop),
+        lambda numbers, stop: numbers.flatMap(stop),
+        lambda numbers, stop: numbers.filter(stop),
+        lambda numbers, stop: numbers.map(lambda x: (0, x)).reduceByKey(stop),
+        lambda numbers, stop: numbers.countByValue().map(stop),
+    ],
+)
+def test_stop_iteration_loses_no_records_in_silence(streaming, define):
+    """PySpark guards against it with a wrapper around each call, which is left out here for speed."""
+
+    def stop(*_):
+        raise StopIteration
+
+    ssc = streaming()
+    Results(define(ssc.queueStream([[1, 2, 3, 4]]), stop))
+    ssc.start()
+    assert "StopIteration" in str(error_of(ssc))
 
 
 def test_function_that_closes_over_the_context(streaming, spark_context):

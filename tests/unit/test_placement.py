@@ -60,7 +60,6 @@ def test_a_chain_is_lifted_and_handed_over_at_its_end() -> None:
     assert set(placement.lifted) == {source, first, last}
     assert placement.frontier == [last]
     assert placement.shared == set()
-    assert placement.looks == {}
     assert run(placement.lifted[last].stage) == [[("a", 4), ("b", 2)]]
     assert [placement.side(node) for node in (source, first, last)] == ["streaming plan"] * 3
 
@@ -204,34 +203,12 @@ def test_a_union_is_lifted() -> None:
     assert run(placement.lifted[both].stage) == [[1], [2], [3]]
 
 
-def test_an_output_that_looks_is_given_the_first_records_only() -> None:
-    program = Program()
-    shown = program.map(program.source())
-    program.output(shown, look=11)
-    assert program.place().looks == {shown: 11}
-
-
-def test_looks_do_not_cut_what_others_read_too() -> None:
-    program = Program()
-    source = program.source()
-    both = program.map(source)
-    cached = program.map(source, cached=True)
-    batch_side = program.transform(program.map(source))
-    program.output(both, look=11)
-    program.output(both)
-    program.output(cached, look=11)
-    program.output(batch_side, look=11)
-    assert program.place().looks == {}
-
-
 def test_two_looks_at_one_node_share_it() -> None:
     program = Program()
     node = program.map(program.source())
     program.output(node, look=3)
     program.output(node, look=5)
-    placement = program.place()
-    assert placement.looks == {}
-    assert placement.shared == {node}
+    assert program.place().shared == {node}
 
 
 def test_two_shuffles_by_the_same_key_are_one() -> None:

@@ -61,23 +61,13 @@ def read_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
 
 
 class ChunkWriter:
-    """Records to Arrow batches of chunks.
-
-    Parameters
-    ----------
-    head : int, optional
-        Give only so many first records (of this partition); the functions before are not asked for more.
-    """
+    """Records to Arrow batches of chunks."""
 
     schema = CHUNK
 
-    def __init__(self, head: int | None = None) -> None:
-        self.head = head
-
     def __call__(self, records: Records) -> Iterator[pa.RecordBatch]:
         """Yield batches of one chunk, of growing size, so that who wants few records waits for few."""
-        source = iter(records) if self.head is None else islice(records, self.head)
-        size = 64
+        source, size = iter(records), 64
         while block := list(islice(source, size)):
             data = write_chunk(block)
             yield pa.RecordBatch.from_arrays([pa.array([data], pa.binary())], schema=_CHUNK_SCHEMA)

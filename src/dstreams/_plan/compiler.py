@@ -44,15 +44,12 @@ class Placement:
         Nodes of the streaming side with their stages.
     frontier : list of Node
         Nodes of the streaming side whose RDDs the batch side gets, in order of definition.
-    looks : dict of Node to int
-        Frontier nodes that are only looked at, with the number of first records that suffices.
     shared : set of Node
         Nodes with several readers.
     """
 
     lifted: dict[Node, StreamingRDD]
     frontier: list[Node]
-    looks: dict[Node, int]
     shared: set[Node]
 
     def side(self, node: Node) -> str:
@@ -71,10 +68,14 @@ class Branch:
     without_input : OnEmpty
         What the node has in a batch in which none of its sources has a record: no partition (``EMPTY``), its
         partitions without records (``SHUFFLE``), or possibly records (``PER_PARTITION``).
+    rest : tuple of callables
+        Narrow functions that follow the plan's last shuffle. They are applied to the RDD that is handed over, where
+        PySpark runs them in one Python worker with what the batch side does next.
     """
 
     node: Node
     without_input: OnEmpty
+    rest: tuple[Function, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,7 @@ def place(graph: Graph, context: PlanContext) -> Placement:
         if node not in lifted:
             handed_over.update(parent for parent in node.parents if parent in lifted)
     frontier = [node for node in lifted if node in handed_over]
-    looks = {
-        output.node: output.look
-        for output in graph.outputs
-        if output.look is not None and uses[output.node] == 1 and output.node.storage_level is None
-    }
-    return Placement(lifted, frontier, {node: n for node, n in looks.items() if node in frontier}, shared)
+    return Placement(lifted, frontier, shared)
 
 
 def compile_plan(placement: Placement, frames: Frames, tick: DataFrame) -> Plan:
@@ -145,9 +141,15 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame) -> Plan:
     lowering = _Lowering(frames)
     mark = tick.select("chunk").coalesce(1)
     members: list[DataFrame] = []
+    branches: list[Branch] = []
     for node in placement.frontier:
-        members += [*lowering.members(placement.lifted[node].stage, placement.looks.get(node), node), mark]
-    branches = [Branch(node, _without_input(node, placement)) for node in placement.frontier]
+        stage, rest = _split(placement.lifted[node].stage)
+        try:
+            cloudpickle.dumps(rest)
+        except Exception as error:
+            raise _unpicklable(node, error) from error
+        members += [*lowering.members(stage, node), mark]
+        branches.append(Branch(node, _without_input(node, placement), rest))
     return Plan(reduce(DataFrame.union, members), branches)
 
 
@@ -167,6 +169,16 @@ def _without_input(node: Node, placement: Placement) -> OnEmpty:
     return state[node]
 
 
+def _split(stage: Stage) -> tuple[Stage, tuple[Function, ...]]:
+    """Take the narrow functions that follow a last shuffle off a stage."""
+    functions: list[Function] = []
+    below = stage
+    while isinstance(below, Narrow):
+        functions.append(below.function)
+        below = below.parent
+    return (below, tuple(reversed(functions))) if isinstance(below, Shuffle) else (stage, ())
+
+
 class _Lowering:
     """Stages to DataFrames; a stage that several others read is lowered once."""
 
@@ -174,14 +186,14 @@ class _Lowering:
         self._frames = frames
         self._reads: dict[Source, DataFrame] = {}
 
-    def members(self, stage: Stage, head: int | None, node: Node) -> list[DataFrame]:
+    def members(self, stage: Stage, node: Node) -> list[DataFrame]:
         """Chunk frames of a frontier node: one, or several where a union is all that is left to do.
 
         A union is handed over in its parts because ``DataFrame.union`` would merge it with ours.
         """
         if isinstance(stage, UnionOf):
-            return [frame for parent in stage.parents for frame in self.members(parent, head, node)]
-        return [self._stage(stage, ChunkWriter(head), node)]
+            return [frame for parent in stage.parents for frame in self.members(parent, node)]
+        return [self._stage(stage, ChunkWriter(), node)]
 
     def _stage(self, stage: Stage, encode: ChunkWriter | Router, node: Node) -> DataFrame:
         """One Python stage: all narrow functions down to the next source, shuffle or union."""
@@ -205,7 +217,7 @@ class _Lowering:
 
 def _map(frame: DataFrame, decode: Decode, functions: list[Function], encode: Encode, node: Node) -> DataFrame:
     """``frame.mapInArrow``, without the pandas that PySpark's own method asks for and does not use."""
-    if decode is read_chunks and not functions and isinstance(encode, ChunkWriter) and encode.head is None:
+    if decode is read_chunks and not functions and isinstance(encode, ChunkWriter):
         return frame
     stage = StageFunction(decode, tuple(functions), encode)
     schema = ROUTED if isinstance(encode, Router) else encode.schema  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from pyspark import RDD
 from pyspark.core.rdd import Partitioner, portable_hash
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
+from dstreams._plan.combine import Combiner
 from dstreams.errors import DStreamValueError, StreamingSideError
 
 if TYPE_CHECKING:
@@ -147,6 +148,20 @@ class StreamingRDD(RDD[Any]):
         if self.partitioner == partitioner:
             return self
         return self._next(Shuffle(self.stage, _positive(n), partitionFunc), n, partitioner)
+
+    def combineByKey(
+        self,
+        createCombiner: Callable[[Any], Any],
+        mergeValue: Callable[[Any, Any], Any],
+        mergeCombiners: Callable[[Any, Any], Any],
+        numPartitions: int | None = None,
+        partitionFunc: Callable[[Any], int] = portable_hash,
+    ) -> StreamingRDD:
+        """Combine before and after a shuffle (``reduceByKey`` and others call this); see :mod:`.combine`."""
+        combiner = Combiner(createCombiner, mergeValue, mergeCombiners, self._memory_limit(), self.ctx.serializer)
+        local = self.mapPartitionsWithIndex(lambda _, records: combiner.values(records), True)
+        shuffled = local.partitionBy(numPartitions, partitionFunc)
+        return shuffled.mapPartitionsWithIndex(lambda _, records: combiner.combiners(records), True)
 
     def coalesce(self, numPartitions: int, shuffle: bool = False) -> StreamingRDD:
         """Add a shuffle that deals records out evenly (``repartition`` calls this)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD, StorageLevel
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from dstreams._plan.compiler import Placement, Plan
 
 __all__ = ["Batch", "BatchSide"]
+
+_LOOK_PARTITIONS = 32
+"""An output that only looks asks at most so many partitions at once."""
 
 
 class Batch:
@@ -166,7 +170,7 @@ class BatchSide:
             if output.look is None:
                 output.run(batch.time, rdd)
             else:
-                output.run(batch.time, self._look(output, rdd))
+                output.run(batch.time, _first(rdd, output.look))
         except BaseException as error:  # see run()
             failure = as_user_error(error, f"{output} of batch {batch_name(batch.time_ms)}")
             report._failureReason = f"{type(failure).__name__}: {failure}"
@@ -174,16 +178,16 @@ class BatchSide:
         report._endTime = now_ms()
         self._bus.post("onOutputOperationCompleted", "outputOperationInfo", report)
 
-    def _look(self, output: Output, rdd: RDD[Any]) -> list[Any]:
-        assert output.look is not None
-        if output.node in self._placement.looks:
-            # The plan gives no more than the first records of each partition: one job instead of take()'s several.
-            return rdd.collect()[: output.look]
-        return rdd.take(output.look)
-
     def _forget(self, time_ms: int) -> None:
         for old in [old for old in self.remembered if old <= time_ms - self._remember_ms]:
             self.remembered.pop(old).forget()
+
+
+def _first(rdd: RDD[Any], number: int) -> list[Any]:
+    """First records of an RDD, in one job; ``take`` starts several, for few partitions at a time."""
+    if isinstance(rdd, EmptyRDD) or rdd.getNumPartitions() > _LOOK_PARTITIONS:
+        return rdd.take(number)
+    return rdd.mapPartitions(lambda records: islice(records, number), True).collect()[:number]
 
 
 def batch_name(time_ms: int) -> str:

@@ -5,6 +5,7 @@ Everything that depends on the shape of Spark's physical plan is in this file.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
 
-    from dstreams._plan.compiler import Plan
+    from dstreams._plan.compiler import Function, Plan
     from dstreams._plan.graph import Node
 
 __all__ = ["EmptyRDD", "Frontier"]
@@ -57,9 +58,22 @@ class _Part:
     """What one frontier node has in the union: members, and their partitions from `start` to before `end`."""
 
     without_input: OnEmpty
+    rest: tuple[Function, ...]
     members: list[JavaObject]
     start: int
     end: int
+
+
+class _Chain:
+    """Functions over a partition, one after the other, inside a generator (see :mod:`dstreams._plan.combine`)."""
+
+    def __init__(self, functions: tuple[Function, ...]) -> None:
+        self._functions = functions
+
+    def __call__(self, records: Iterable[Any]) -> Iterator[Any]:
+        for function in self._functions:
+            records = iter(function(iter(records)))
+        yield from records
 
 
 class Frontier:
@@ -83,7 +97,9 @@ class Frontier:
         self._sc = sc
         self._jdf = jdf
         self._bytes: JavaObject | None = None
-        union = jdf.queryExecution().toRdd()
+        # The batch's DataFrame wraps an RDD that Spark has planned; toRdd() would plan once more.
+        logical = jdf.queryExecution().logical()
+        union = logical.rdd() if logical.getClass().getSimpleName() == "LogicalRDD" else jdf.queryExecution().toRdd()
         while not union.getClass().getSimpleName().endswith("UnionRDD"):
             union = union.dependencies().head().rdd()
         rdds = union.rdds()
@@ -91,7 +107,7 @@ class Frontier:
         self._parts: dict[Node, _Part] = {}
         partition = 0
         for branch in plan.branches:
-            part = _Part(branch.without_input, [], partition, partition)
+            part = _Part(branch.without_input, branch.rest, [], partition, partition)
             for member in members:
                 partition += member.getNumPartitions()
                 if member.getClass().getSimpleName() == _MARK:
@@ -105,7 +121,8 @@ class Frontier:
         part = self._parts[node]
         if part.without_input is not OnEmpty.PER_PARTITION and not any(map(_has_partitions, part.members)):
             return EmptyRDD(self._sc, part.end - part.start if part.without_input is OnEmpty.SHUFFLE else 0)
-        return RDD(self._pruned(part), self._sc, AutoBatchedSerializer(CPickleSerializer()))
+        rdd: RDD[Any] = RDD(self._pruned(part), self._sc, AutoBatchedSerializer(CPickleSerializer()))
+        return rdd.mapPartitions(_Chain(part.rest)) if part.rest else rdd
 
     def _pruned(self, part: _Part) -> JavaObject:
         jvm = self._sc._jvm
