@@ -15,7 +15,7 @@ from pyspark import RDD
 
 from dstreams import DStream, StreamingContext, StreamingListener
 
-__all__ = ["Parts", "elements", "flatten", "partitions", "run_batches", "run_table"]
+__all__ = ["Output", "Parts", "elements", "flatten", "partitions", "run_batches", "run_table"]
 
 Parts = list[list[Any]]
 """The elements of an RDD, one list for each partition."""
@@ -34,6 +34,47 @@ def partitions(rdd: RDD[Any]) -> Parts:
 def flatten(parts: Parts | None) -> list[Any] | None:
     """From what :func:`partitions` gives to what :func:`elements` gives."""
     return None if parts is None else [record for part in parts for record in part]
+
+
+class Output:
+    """Collects what an output operation gets, batch by batch, while the program runs; a test waits for it.
+
+    Parameters
+    ----------
+    stream : DStream
+        The stream whose RDDs to collect.
+    """
+
+    def __init__(self, stream: DStream[Any]) -> None:
+        self.batches: list[list[Any]] = []
+        self.partitions: list[int] = []
+        self._changed = threading.Condition()
+        stream.foreachRDD(self._take)
+
+    def _take(self, rdd: RDD[Any]) -> None:
+        found = rdd.collect()
+        with self._changed:
+            self.batches.append(found)
+            self.partitions.append(rdd.getNumPartitions())
+            self._changed.notify_all()
+
+    @property
+    def elements(self) -> list[Any]:
+        """All elements so far."""
+        return [element for batch in self.batches for element in batch]
+
+    def wait_for(self, condition: Callable[[Output], bool], timeout: float = 60) -> None:
+        """Wait until the condition holds."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self), timeout), self.batches
+
+    def wait_for_batches(self, number: int, timeout: float = 60) -> None:
+        """Wait until so many batches are there."""
+        self.wait_for(lambda output: len(output.batches) >= number, timeout)
+
+    def wait_for_more(self, number: int) -> None:
+        """Wait for so many further batches."""
+        self.wait_for_batches(len(self.batches) + number)
 
 
 class _StopAfter(StreamingListener):

@@ -303,21 +303,15 @@ def print_java_home() -> None:
     if recorded and Path(recorded, "bin", "java").is_file():
         print(recorded)
         return
-    java = find_java() or fail_without_java(
-        "the Java found at setup is gone; `make -B setup` installs another."
-    )
+    java = find_java() or fail_without_java("the Java found at setup is gone; `make -B setup` installs another.")
     print(java.home)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare .venv and a Java for Spark.")
-    parser.add_argument(
-        "--extra", action="append", default=[], metavar="NAME", help="an extra to install (repeatable)"
-    )
+    parser.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to install (repeatable)")
     parser.add_argument("--no-system-packages", action="store_true", help="never call apt-get or dnf")
-    parser.add_argument(
-        "--print-java-home", action="store_true", help="print the JAVA_HOME for Spark, install nothing"
-    )
+    parser.add_argument("--print-java-home", action="store_true", help="print the JAVA_HOME for Spark, install nothing")
     options = parser.parse_args()
     if os.name != "posix":
         fail("this runs on Linux and macOS; on Windows, use the Windows Subsystem for Linux")

@@ -169,6 +169,7 @@ class StreamingContext:
                 self._query.start()
             except BaseException:
                 self._stopped = True
+                self._query = None
                 raise
             self._started = True
             self._started_at = f" {call_site()}"

@@ -9,31 +9,13 @@ import pytest
 
 from dstreams import DStreamError
 from dstreams.errors import BatchError, DStreamTypeError, DStreamValueError
+from tests.harness import Output
 
 pytestmark = pytest.mark.engine
 
 
 class CustomError(Exception):
     """An exception of the program's own."""
-
-
-class Results:
-    """What an output got, by batch; waits for it."""
-
-    def __init__(self, stream) -> None:
-        self.batches: list = []
-        self._changed = threading.Condition()
-        stream.foreachRDD(self._take)
-
-    def _take(self, rdd) -> None:
-        elements = rdd.collect()
-        with self._changed:
-            self.batches.append(elements)
-            self._changed.notify_all()
-
-    def wait_for(self, number, timeout=60) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self.batches) >= number, timeout), self.batches
 
 
 def error_of(ssc) -> BaseException:
@@ -52,8 +34,8 @@ def test_function_that_raises_in_a_lifted_operation(streaming):
         return 1 / x
 
     numbers = ssc.queueStream([[1], [0], [2]], default=[4])
-    bad = Results(numbers.map(invert))
-    good = Results(numbers)
+    bad = Output(numbers.map(invert))
+    good = Output(numbers)
     ssc.start()
     error = error_of(ssc)
     assert type(error) is ZeroDivisionError and str(error) == "division by zero"
@@ -61,8 +43,8 @@ def test_function_that_raises_in_a_lifted_operation(streaming):
     assert "return 1 / x" in text and "in invert" in text, "the user's line in the worker"
     assert "foreachRDD at test_failures.py" in text, "the operation"
     assert "\tat " not in text and "py4j" not in text
-    good.wait_for(4)
-    bad.wait_for(3)
+    good.wait_for_batches(4)
+    bad.wait_for_batches(3)
     assert bad.batches[:3] == [[1.0], [0.5], [0.25]], "the other batches, as on the old engine"
     assert good.batches[:4] == [[1], [0], [2], [4]], "the other outputs"
     assert type(error_of(ssc)) is ZeroDivisionError, "every later call raises too"
@@ -80,11 +62,11 @@ def test_function_that_raises_in_foreachRDD(streaming):
 
     numbers = ssc.queueStream([[1], [2], [3]], default=[4])
     numbers.foreachRDD(fail)
-    other = Results(numbers)
+    other = Output(numbers)
     ssc.start()
     assert error_of(ssc) is mine
     assert "fail" in [frame.name for frame in traceback.extract_tb(mine.__traceback__)]
-    other.wait_for(4)
+    other.wait_for_batches(4)
     assert other.batches[:4] == [[1], [2], [3], [4]]
 
 
@@ -92,10 +74,10 @@ def test_sys_exit_in_a_callback_ends_nothing(streaming):
     ssc = streaming()
     numbers = ssc.queueStream([[1]], default=[2])
     numbers.foreachRDD(lambda rdd: exit(3))
-    other = Results(numbers)
+    other = Output(numbers)
     ssc.start()
     assert isinstance(error_of(ssc), SystemExit)
-    other.wait_for(3)
+    other.wait_for_batches(3)
 
 
 def test_transform_that_raises_loses_the_batch(streaming):
@@ -107,18 +89,18 @@ def test_transform_that_raises_loses_the_batch(streaming):
             raise CustomError("two")
         return rdd
 
-    first = Results(numbers)
-    Results(numbers.transform(fail_on_two))
+    first = Output(numbers)
+    Output(numbers.transform(fail_on_two))
     ssc.start()
     assert str(error_of(ssc)) == "two"
-    first.wait_for(3)
+    first.wait_for_batches(3)
     assert first.batches[:3] == [[1], [3], [4]], "no output of the batch runs, as on the old engine"
 
 
 def test_transform_that_returns_no_rdd(streaming):
     ssc = streaming()
     numbers = ssc.queueStream([[1]], default=[2])
-    Results(numbers.transform(lambda rdd: 7))
+    Output(numbers.transform(lambda rdd: 7))
     ssc.start()
     error = error_of(ssc)
     assert isinstance(error, DStreamTypeError) and "must return an RDD or None, got int" in str(error)
@@ -127,7 +109,7 @@ def test_transform_that_returns_no_rdd(streaming):
 def test_context_transform_that_returns_none(streaming):
     ssc = streaming()
     numbers = ssc.queueStream([[1]], default=[2])
-    Results(ssc.transform([numbers], lambda rdds: None))
+    Output(ssc.transform([numbers], lambda rdds: None))
     ssc.start()
     error = error_of(ssc)
     assert isinstance(error, BatchError) and "Transform function must not return null" in str(error)
@@ -139,10 +121,10 @@ def test_missing_rdd_where_all_are_needed(streaming, combine):
     numbers = ssc.queueStream([[1]], default=[2])
     none = numbers.transform(lambda rdd: None)
     if combine == "transform":
-        Results(ssc.transform([numbers, none], lambda rdds: rdds[0]))
+        Output(ssc.transform([numbers, none], lambda rdds: rdds[0]))
         text = r"Couldn't generate RDD from parent at time \d+ ms"
     else:
-        Results(ssc.union(numbers, none))
+        Output(ssc.union(numbers, none))
         text = r"Could not generate RDD from a parent for unifying at time \d+ ms"
     ssc.start()
     with pytest.raises(BatchError, match=text):
@@ -151,7 +133,7 @@ def test_missing_rdd_where_all_are_needed(streaming, combine):
 
 def test_result_that_cannot_be_pickled(streaming):
     ssc = streaming()
-    Results(ssc.queueStream([[1]], default=[2]).map(lambda x: (x, threading.Lock())))
+    Output(ssc.queueStream([[1]], default=[2]).map(lambda x: (x, threading.Lock())))
     ssc.start()
     error = error_of(ssc)
     assert "a record of the stream cannot be pickled" in str(error) and "lock" in str(error)
@@ -159,7 +141,7 @@ def test_result_that_cannot_be_pickled(streaming):
 
 def test_record_that_is_no_pair(streaming):
     ssc = streaming()
-    Results(ssc.queueStream([[1]], default=[2]).partitionBy(2))
+    Output(ssc.queueStream([[1]], default=[2]).partitionBy(2))
     ssc.start()
     error = error_of(ssc)
     assert isinstance(error, TypeError)
@@ -169,11 +151,11 @@ def test_record_that_is_no_pair(streaming):
 def test_queue_element_that_cannot_be_computed(streaming, spark_context):
     ssc = streaming()
     broken = spark_context.parallelize([1, 0]).map(lambda x: 1 // x)
-    results = Results(ssc.queueStream([broken, spark_context.parallelize([5])], default=spark_context.parallelize([6])))
+    results = Output(ssc.queueStream([broken, spark_context.parallelize([5])], default=spark_context.parallelize([6])))
     ssc.start()
     error = error_of(ssc)
     assert "queueStream: element 0 could not be computed" in str(error) and "ZeroDivisionError" in str(error)
-    results.wait_for(2)
+    results.wait_for_batches(2)
     assert results.batches[:2] == [[5], [6]]
 
 
@@ -212,7 +194,7 @@ def test_stop_iteration_loses_no_records_in_silence(streaming, define):
         raise StopIteration
 
     ssc = streaming()
-    Results(define(ssc.queueStream([[1, 2, 3, 4]]), stop))
+    Output(define(ssc.queueStream([[1, 2, 3, 4]]), stop))
     ssc.start()
     assert "StopIteration" in str(error_of(ssc))
 

@@ -9,40 +9,12 @@ import time
 
 import pytest
 
+from tests.harness import Output
 from tests.programs.feed import Feed
 
 pytestmark = pytest.mark.engine
 
 INTERVAL = 0.5
-
-
-class Output:
-    """Collects what an output gets; waits for it."""
-
-    def __init__(self, stream) -> None:
-        self.batches: list[list] = []
-        self.partitions: list[int] = []
-        self._changed = threading.Condition()
-        stream.foreachRDD(self._take)
-
-    def _take(self, rdd) -> None:
-        elements = rdd.collect()
-        with self._changed:
-            self.batches.append(elements)
-            self.partitions.append(rdd.getNumPartitions())
-            self._changed.notify_all()
-
-    @property
-    def elements(self) -> list:
-        return [element for batch in self.batches for element in batch]
-
-    def wait_for(self, condition, timeout=60) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: condition(self), timeout), self.batches
-
-    def wait_for_batches(self, number, timeout=60) -> None:
-        target = len(self.batches) + number
-        self.wait_for(lambda _: len(self.batches) >= target, timeout)
 
 
 def drop(directory, name, content, mtime=None) -> None:
@@ -77,7 +49,7 @@ def test_server_that_comes_later_and_drops_the_connection(streaming, caplog):
     ssc = streaming(INTERVAL)
     output = Output(ssc.socketTextStream("127.0.0.1", port))
     ssc.start()
-    output.wait_for_batches(2)
+    output.wait_for_more(2)
     with Feed(port) as feed:
         feed.wait_for_client(1)
         feed.send(b"whole\nhalf a li")
@@ -100,7 +72,7 @@ def test_port_nobody_listens_on_stops_quickly(streaming, caplog):
     ssc = streaming(INTERVAL)
     output = Output(ssc.socketTextStream("127.0.0.1", port))
     ssc.start()
-    output.wait_for_batches(3)
+    output.wait_for_more(3)
     assert f"nobody answers at 127.0.0.1:{port}" in caplog.text
     assert ssc.awaitTerminationOrTimeout(0) is False
     started = time.monotonic()
@@ -179,7 +151,7 @@ def test_which_files_are_read(streaming, tmp_path):
     drop(incoming, "empty", b"")
     drop(incoming, "last", b"last\n")
     output.wait_for(lambda o: "last" in o.elements)
-    output.wait_for_batches(2)
+    output.wait_for_more(2)
     assert sorted(output.elements) == sorted(["between definition and start", "l1", "l2 ä", "", "l\ufffd4", "last"])
     assert set(n for batch, n in zip(output.batches, output.partitions, strict=True) if not batch) <= {0, 1}
 
@@ -190,7 +162,7 @@ def test_directory_that_comes_later(streaming, tmp_path, caplog):
     ssc = streaming(INTERVAL)
     output = Output(ssc.textFileStream(str(incoming)))
     ssc.start()
-    output.wait_for_batches(2)
+    output.wait_for_more(2)
     assert f"textFileStream({incoming}): no such directory yet" in caplog.text
     incoming.mkdir()
     drop(incoming, "a", b"found\n")
@@ -215,7 +187,7 @@ def test_path_that_is_no_directory(streaming, tmp_path, caplog):
     output = Output(ssc.textFileStream(str(tmp_path / "file")))
     blocked = Output(ssc.textFileStream(str(tmp_path / "file" / "below")))
     ssc.start()
-    output.wait_for_batches(2)
+    output.wait_for_more(2)
     assert "this is a file, not a directory" in caplog.text
     assert output.elements == blocked.elements == []
     assert ssc.awaitTerminationOrTimeout(0) is False
@@ -227,7 +199,7 @@ def test_binary_records(streaming, tmp_path):
     ssc = streaming(INTERVAL)
     output = Output(ssc.binaryRecordsStream(str(incoming), 4))
     ssc.start()
-    output.wait_for_batches(1)
+    output.wait_for_more(1)
     drop(incoming, "a", b"aaaabbbbcccc")
     output.wait_for(lambda o: o.elements == [b"aaaa", b"bbbb", b"cccc"])
     drop(incoming, "wrong", b"aaaab")
@@ -252,7 +224,7 @@ def test_file_replaced_or_removed_before_it_is_read(streaming, tmp_path):
     lines.foreachRDD(remove_first)
     output = Output(lines)
     ssc.start()
-    output.wait_for_batches(1)
+    output.wait_for_more(1)
     drop(incoming, "gone", b"never read\n")
     with pytest.raises(Exception, match="gone"):
         ssc.awaitTermination(60)

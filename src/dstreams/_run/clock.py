@@ -110,6 +110,13 @@ class Clock:
             self._closed = True
             self._changed.notify_all()
 
+    def abandon(self) -> None:
+        """Close the clock when the query has ended, whether or not a batch was due."""
+        with self._changed:
+            self._closed = True
+            self.due_ms = None
+            self._changed.notify_all()
+
     def wait_for_end(self, timeout: float | None) -> bool:
         """Wait until the last batch is completed, at most `timeout` seconds; False if time ran out."""
         with self._changed:

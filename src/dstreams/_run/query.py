@@ -280,7 +280,7 @@ class Query:
             self._finish(error)
 
     def _finish(self, error: BaseException | None) -> None:
-        self.clock.close()
+        self.clock.abandon()
         self._link.close()
         if self._sc._jsc is not None:
             self._quietly(self.batches.forget_all)
