@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from dstreams._run.batch import BatchSide
 from dstreams._run.clock import Clock
 from dstreams._run.failures import as_user_error
 from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
-from dstreams._run.session import private_session
+from dstreams._run.session import private_session, temporary_checkpoint
 from dstreams._sources.link import CLOCK, Link
 from dstreams._sources.tick import tick_frame
 from dstreams.errors import DStreamError
@@ -102,6 +103,7 @@ class Query:
         self._finished = False
         self._error: BaseException | None = None
         self._jquery: JavaObject | None = None
+        self._offsets: str | None = None
         try:
             self.placement = place(graph, plan_context(sc))
             session = private_session(sc, sc.defaultParallelism)
@@ -123,6 +125,8 @@ class Query:
         ensure_callback_server_started(self._sc._gateway)
         trigger = f"{self.clock.interval_ms} milliseconds" if not self.clock.logical else "0 seconds"
         writer = self.plan.frame.writeStream.trigger(processingTime=trigger)
+        self._offsets = temporary_checkpoint(self._sc)
+        writer = writer.option("checkpointLocation", self._offsets) if self._offsets else writer
         name = self._sc.appName
         writer = writer.queryName(f"{name} (dstreams)") if name else writer
         assert self._sc._jvm is not None
@@ -284,6 +288,8 @@ class Query:
         self._link.close()
         if self._sc._jsc is not None:
             self._quietly(self.batches.forget_all)
+        if self._offsets is not None:
+            shutil.rmtree(self._offsets, ignore_errors=True)
         self._bus.flush(2)
         with self._changed:
             if error is not None:
