@@ -237,6 +237,19 @@ def test_graceful_stop_takes_what_was_received(streaming):
         assert lines == ["one", "two"]
 
 
+def test_graceful_stop_of_a_query_that_ends_by_itself(streaming, tmp_path):
+    """Nobody waits for the last batch of a query that is gone."""
+    ssc = streaming(600)
+    ssc.textFileStream(str(tmp_path)).foreachRDD(lambda rdd: None)
+    ssc.start()
+    stopping = threading.Thread(target=ssc.stop, args=(False, True))
+    stopping.start()
+    ssc._query._jquery.stop()
+    stopping.join(60)
+    assert not stopping.is_alive()
+    assert ssc.awaitTerminationOrTimeout(0) is True
+
+
 def test_batch_times_are_contiguous_on_the_logical_clock(streaming):
     ssc = streaming(0.25)
     seen = Seen()

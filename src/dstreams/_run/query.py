@@ -137,7 +137,7 @@ class Query:
         try:
             self._jquery = writer.start()._jsq
         except BaseException as error:
-            self._link.close()
+            self._finish(None)
             raise as_user_error(error, "StreamingContext.start()") from None
         self._bus.post("onStreamingStarted", "time", now_ms())
         threading.Thread(target=self._watch, name="dstreams-watch", daemon=True).start()
@@ -278,6 +278,7 @@ class Query:
                 pass
         except Exception as failure:
             error = as_user_error(failure, "the streaming query")
+        self.clock.abandon()  # a graceful stop that waits for one more batch waits in vain
         if not self._stopping:
             if self._sc._jsc is None or (isinstance(error, DStreamError) and "shut down" in str(error)):
                 error = None
