@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyspark import RDD, SparkConf, SparkContext, StorageLevel
@@ -234,8 +235,9 @@ class StreamingContext:
 
     def _at_exit(self) -> None:
         """End quietly with a program that ends without ``stop()``."""
-        if self._query is not None and not self._query.finished and self._sc._jsc is not None:
-            self.stop(stopSparkContext=False)
+        with suppress(KeyboardInterrupt):  # Ctrl-C once more: the user does not want to wait
+            if self._query is not None and not self._query.finished and self._sc._jsc is not None:
+                self.stop(stopSparkContext=False)
 
     def remember(self, duration: float) -> None:
         """Keep the RDDs of each batch for at least so many seconds, for :meth:`DStream.slice`.
