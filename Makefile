@@ -59,8 +59,10 @@ bench: $(READY) ## run the benchmarks (benchmarks/run.py)
 bench-quick: $(READY) ## run the benchmarks on small inputs
 	@$(WITH_JAVA) $(PY) benchmarks/run.py --quick $(ARGS)
 
-dist: $(READY_DEV) ## build the wheel and the sdist into dist/
+dist: $(READY_DEV) ## build the wheel, the sdist and dist/dstreams.zip for --py-files
+	rm -rf dist
 	$(PY) -m build
+	cp dist/dstreams-*.whl dist/dstreams.zip
 
 clean: ## remove build outputs and caches (not .venv and .jdk)
 	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache
