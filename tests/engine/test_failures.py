@@ -41,7 +41,7 @@ def test_function_that_raises_in_a_lifted_operation(streaming):
     assert type(error) is ZeroDivisionError and str(error) == "division by zero"
     text = "".join(traceback.format_exception(error))
     assert "return 1 / x" in text and "in invert" in text, "the user's line in the worker"
-    assert "foreachRDD at test_failures.py" in text, "the operation"
+    assert "foreachRDD at harness.py:" in text, "the operation, and where the output was defined"
     assert "\tat " not in text and "py4j" not in text
     good.wait_for_batches(4)
     bad.wait_for_batches(3)
