@@ -67,6 +67,13 @@ class Remote:
             raise RuntimeError(failure)
         return result
 
+    def call_or(self, gone: Any, method: str, *args: Any) -> Any:
+        """Call a method of the object in the driver; return `gone` if the driver has ended or closed the link."""
+        try:
+            return self.call(method, *args)
+        except (OSError, EOFError):
+            return gone
+
 
 class Link:
     """Serves objects of the driver to the readers of one query.

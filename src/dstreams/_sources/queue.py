@@ -107,7 +107,7 @@ class QueueReader(ChunkReader):
     def available(self, start: int | None) -> int:
         """Take one more element in every batch, and none when no batch follows."""
         taken = self._taken if start is None else start
-        self._taken = taken if self._clock.call("due") is None else taken + 1
+        self._taken = taken if self._clock.call_or(None, "due") is None else taken + 1
         return self._taken
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:

@@ -31,7 +31,7 @@ class TickReader(SimpleDataSourceStreamReader):
 
     def read(self, start: dict[str, Any]) -> tuple[Iterator[tuple[Any, ...]], dict[str, Any]]:
         """Return the row and the offset of the next batch; the same offset again when no batch shall follow."""
-        time_ms = self._clock.call("due")
+        time_ms = self._clock.call_or(None, "due")
         if time_ms is None:
             return iter(()), start
         return iter([(b"",)]), {"time": time_ms}
