@@ -100,8 +100,19 @@ def test_transform_that_raises_loses_the_batch(streaming):
 def test_transform_that_returns_no_rdd(streaming):
     ssc = streaming()
     numbers = ssc.queueStream([[1]], default=[2])
-    Output(numbers.transform(lambda rdd: 7))
+    calls: list = []
+    enough = threading.Event()
+
+    def no_rdd(rdd):
+        calls.append(rdd)
+        if len(calls) == 6:
+            enough.set()
+        return 7
+
+    Output(numbers.transform(no_rdd))
     ssc.start()
+    assert enough.wait(60)
+    assert len(ssc._query.batches.remembered) <= 2, "batches that fail are forgotten too"
     error = error_of(ssc)
     assert isinstance(error, DStreamTypeError) and "must return an RDD or None, got int" in str(error)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["CHUNK", "ROUTED", "ChunkWriter", "Router", "StageFunction", "read_chunks", "write_chunk"]
+__all__ = ["CHUNK", "ROUTED", "ChunkWriter", "Router", "StageFunction", "apply", "read_chunks", "write_chunk"]
 
 CHUNK = "chunk binary"
 """Schema of a frame of chunks."""
@@ -132,6 +132,13 @@ class Router:
             bucket.extend(block[part :: self.partitions])
 
 
+def apply(functions: tuple[Callable[[Any], Records], ...], records: Records) -> Iterator[Any]:
+    """Apply functions over a partition, one after the other; to be called inside a generator (see ``combine``)."""
+    for function in functions:
+        records = function(iter(records))
+    return iter(records)
+
+
 class StageFunction:
     """What one Python stage of the streaming plan does to the Arrow batches of a partition.
 
@@ -152,9 +159,6 @@ class StageFunction:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Run the stage; input that no function asked for is read to its end, so that the worker lives on."""
-        records: Records = self.decode(batches)
-        for function in self.functions:
-            records = iter(function(iter(records)))
-        yield from self.encode(records)
+        yield from self.encode(apply(self.functions, self.decode(batches)))
         for _ in batches:
             pass

@@ -75,7 +75,7 @@ class Branch:
 
     node: Node
     without_input: OnEmpty
-    rest: tuple[Function, ...] = ()
+    rest: tuple[Function, ...]
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ class BatchSide:
             jobs = [(output, rdd) for output in self._graph.outputs if (rdd := batch.rdd(output.node)) is not None]
         except BaseException as error:  # SystemExit too: a callback does not end the program, as on the old engine
             self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"))
+            self._forget(time_ms)
             return
         self._bus.post("onBatchSubmitted", "batchInfo", info.copy())
         info._processingStartTime = now_ms()

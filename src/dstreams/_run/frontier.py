@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark import RDD
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
+from dstreams._plan.chunks import apply
 from dstreams._plan.graph import OnEmpty
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ class _Chain:
         self._functions = functions
 
     def __call__(self, records: Iterable[Any]) -> Iterator[Any]:
-        for function in self._functions:
-            records = iter(function(iter(records)))
-        yield from records
+        yield from apply(self._functions, records)
 
 
 class Frontier:

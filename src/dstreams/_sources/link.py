@@ -20,6 +20,7 @@ __all__ = ["CLOCK", "Link", "Remote"]
 
 CLOCK = "clock"
 """Name under which the driver serves the clock."""
+_THREAD = "dstreams-link"
 
 
 class Remote:
@@ -76,24 +77,17 @@ class Remote:
 
 
 class Link:
-    """Serves objects of the driver to the readers of one query.
+    """Serves objects of the driver to the readers of one query."""
 
-    Parameters
-    ----------
-    log_name : str
-        Name for the threads.
-    """
-
-    def __init__(self, log_name: str = "dstreams-link") -> None:
+    def __init__(self) -> None:
         self._key = os.urandom(32)
         self._listener = Listener(("127.0.0.1", 0), authkey=self._key)
         self._objects: dict[str, Any] = {}
         self._open = True
-        self._name = log_name
         self._lock = threading.Lock()
         self._closed_claims = 0
         self.when_all_open: Callable[[], None] = lambda: None
-        threading.Thread(target=self._accept, name=log_name, daemon=True).start()
+        threading.Thread(target=self._accept, name=_THREAD, daemon=True).start()
 
     def serve(self, name: str, target: Any) -> Remote:
         """Make the methods of `target` callable under `name`."""
@@ -145,7 +139,7 @@ class Link:
             if not self._open:
                 connection.close()
                 return
-            threading.Thread(target=self._answer, args=(connection,), name=self._name, daemon=True).start()
+            threading.Thread(target=self._answer, args=(connection,), name=_THREAD, daemon=True).start()
 
     def _answer(self, connection: Connection) -> None:
         with connection:
