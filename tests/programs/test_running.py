@@ -22,6 +22,8 @@ PROJECT = Path(__file__).parents[2]
 
 # Prints where the package was loaded from, in the driver and in a worker, and what a lifted operation gave.
 USES_THE_PACKAGE = """
+import threading
+
 import dstreams
 from pyspark import SparkContext
 
@@ -30,9 +32,12 @@ def origin(x):
     return x, dstreams.__file__
 
 ssc = dstreams.StreamingContext(SparkContext(appName="py-files"), 1)
-ssc.queueStream([["worker"]]).map(origin).pprint()
+printed = threading.Event()
+stream = ssc.queueStream([["worker"]]).map(origin)
+stream.pprint()
+stream.foreachRDD(lambda rdd: printed.set())
 ssc.start()
-ssc.awaitTermination(8)
+printed.wait(100)
 ssc.stop()
 print("driver", dstreams.__file__)
 """
