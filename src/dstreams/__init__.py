@@ -7,6 +7,7 @@ from dstreams.dstream import DStream
 from dstreams.duration import Duration, Milliseconds, Minutes, Seconds
 from dstreams.errors import DStreamError
 from dstreams.listener import StreamingListener
+from dstreams.state import State, StateSpec
 
 __all__ = [
     "DStream",
@@ -15,6 +16,8 @@ __all__ = [
     "Milliseconds",
     "Minutes",
     "Seconds",
+    "State",
+    "StateSpec",
     "StreamingContext",
     "StreamingListener",
 ]

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,12 +17,13 @@ from pyspark import RDD, SparkConf, SparkContext, StorageLevel
 
 from dstreams._plan.compiler import place
 from dstreams._plan.graph import Graph, Missing, Node, call_site
+from dstreams._run.checkpoint import open_directory
 from dstreams._run.explain import explain
 from dstreams._run.logs import show_logs
 from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query, plan_context
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
-from dstreams._sources.queue import QueueSource
+from dstreams._sources.queue import InitialSource, QueueSource
 from dstreams._sources.socket import SocketSource
 from dstreams.dstream import DStream
 from dstreams.duration import to_milliseconds
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamingContext"]
 
+CHECKPOINT_DIRECTORY = "spark.streaming.checkpoint.directory"
+"""Conf: as ``ssc.checkpoint(...)`` in the program."""
 PACED = "spark.streaming.dstreams.paced"
 """Conf: ``false`` drops the pacing of programs whose inputs are all queueStreams."""
 
@@ -89,6 +93,9 @@ class StreamingContext:
         self._stopped = False
         self._started_at = ""
         self._remember_ms: int | None = None
+        self._checkpoint: str | None = None
+        if directory := sparkContext._conf.get(CHECKPOINT_DIRECTORY):
+            self.checkpoint(directory)
 
     def __reduce__(self) -> NoReturn:
         raise DStreamTypeError("a StreamingContext lives in the driver and cannot be sent to workers")
@@ -166,7 +173,10 @@ class StreamingContext:
                 show_logs()
                 paced = str(self._sc._conf.get(PACED, "true")).lower() != "false"
                 remember_ms = self._remember_ms or 0
-                self._query = Query(self._sc, self._graph, self._interval_ms, remember_ms, paced, self._bus)
+                checkpoint = self._checkpoint_directory()
+                self._query = Query(
+                    self._sc, self._graph, self._interval_ms, remember_ms, paced, checkpoint, self._bus
+                )  # fmt: skip
                 self._query.start()
             except BaseException:
                 self._stopped = True
@@ -255,9 +265,26 @@ class StreamingContext:
         self._remember_ms = remember_ms
 
     def checkpoint(self, directory: str | None) -> None:
-        """Not in this version: recovery is not translated yet. None, which means no directory, is accepted."""
-        if directory is not None:
-            raise UnsupportedDStreamOperation.recovery("StreamingContext.checkpoint")
+        """Set the directory where the state of the program is kept.
+
+        Parameters
+        ----------
+        directory : str, optional
+            Directory of any Hadoop file system, which is made if need be; it becomes the checkpoint location of the
+            program's query. None takes the setting back. What an earlier run left there is moved aside when this
+            program starts.
+
+        Raises
+        ------
+        DStreamTypeError, DStreamValueError
+            If it is not a path, or cannot be written to.
+
+        Notes
+        -----
+        Sets the SparkContext's checkpoint directory too, as the old engine does. A program without operations that
+        keep state does not need one.
+        """
+        self._checkpoint = None if directory is None else open_directory(self._sc, directory)
 
     def addStreamingListener(self, streamingListener: Any) -> None:
         """Tell a listener what happens to each batch.
@@ -498,7 +525,22 @@ class StreamingContext:
             raise DStreamStateError(f"{op}: this DStream has not been initialized; call start() first")
         return dict(self._query.batches.remembered)
 
+    def _initial_state(self, records: RDD[Any] | list[Any]) -> Node:
+        """Add the source of the records that a state starts from."""
+        _, name = self._next_source("initial")
+        return self._source("initial state", InitialSource(records, self._sc.defaultParallelism, name))._node
+
     # ------------------------------------------------------------------ helpers
+
+    def _checkpoint_directory(self) -> str | None:
+        """Directory of the program's state, as set here or for the SparkContext; demanded where the old engine does."""
+        if self._checkpoint is not None or not any(node.checkpointed for node in self._graph.live()):
+            return self._checkpoint
+        assert self._sc._jsc is not None
+        directory = self._sc._jsc.sc().getCheckpointDir()
+        if directory.isDefined():
+            return open_directory(self._sc, f"{directory.get()}/dstreams-{uuid.uuid4()}", shared=True)
+        raise DStreamStateError.no_checkpoint()
 
     def _source(self, op: str, source: Any) -> DStream[Any]:
         def never(*_: Any) -> RDD[Any]:

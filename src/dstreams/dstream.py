@@ -1,45 +1,36 @@
-"""DStream: a stream of RDDs. Docstrings and delegation; what an operation means is one function on RDDs."""
+"""DStream: a stream of RDDs; here what is done with the real RDDs of each batch. The other operations are inherited."""
 
 from __future__ import annotations
 
-import operator
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable
 from datetime import datetime
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD, StorageLevel
-from pyspark.core.rdd import portable_hash
 
 from dstreams._plan.callbacks import with_time
-from dstreams._plan.graph import Missing, Node, OnEmpty, Output, call_site
+from dstreams._plan.graph import Missing, Node, Output, call_site
 from dstreams._run.save import save_batch
 from dstreams.duration import to_milliseconds
 from dstreams.errors import (
     DStreamError,
     DStreamStateError,
     DStreamTypeError,
-    DStreamValueError,
-    UnsupportedDStreamOperation,
 )
+from dstreams.state import StateOperations
+from dstreams.stream import T, U, V, expect_stream
 from dstreams.util import rddToFileName
+from dstreams.windows import WindowOperations
 
 if TYPE_CHECKING:
-    from pyspark.resultiterable import ResultIterable
-
+    from dstreams._plan.steps.map_state import MapState
     from dstreams.context import StreamingContext
 
-__all__ = ["DStream", "TransformedDStream"]
-
-T = TypeVar("T")
-U = TypeVar("U")
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-W = TypeVar("W")
+__all__ = ["DStream", "MapWithStateDStream", "TransformedDStream"]
 
 
-class DStream(Generic[T]):
+class DStream(WindowOperations[T], StateOperations[T]):
     """A continuous sequence of RDDs, one per batch.
 
     Made by the source methods of :class:`~dstreams.StreamingContext` and by the operations below.
@@ -50,337 +41,6 @@ class DStream(Generic[T]):
     for each of them, unless it is cached). ``numPartitions`` defaults to ``sc.defaultParallelism``, read when the
     operation is defined.
     """
-
-    def __init__(self, node: Node, ssc: StreamingContext) -> None:
-        self._node = node
-        self._ssc = ssc
-        self._sc = ssc._sc
-        self.is_cached = False
-        self.is_checkpointed = False
-
-    def context(self) -> StreamingContext:
-        """Return the StreamingContext of this stream."""
-        return self._ssc
-
-    def __repr__(self) -> str:
-        return f"DStream({self._node})"
-
-    # ------------------------------------------------------------------ making nodes
-
-    def _derive(
-        self,
-        op: str,
-        func: Callable[[RDD[Any]], RDD[Any]],
-        on_empty: OnEmpty = OnEmpty.EMPTY,
-    ) -> DStream[Any]:
-        """Add an operation that is one function from an RDD to an RDD, on either side."""
-        return self._ssc._stream(
-            Node(op, (self._node,), lambda _, rdd: func(rdd), self._node.slide_ms, on_empty=on_empty)
-        )
-
-    def _derive_with(
-        self, op: str, other: DStream[Any], func: Callable[[RDD[Any], RDD[Any]], RDD[Any]]
-    ) -> DStream[Any]:
-        """Add an operation on two streams; where one has no RDD at a time, an empty one stands in."""
-        _expect_stream(self, other, op)
-        return self._ssc._stream(
-            Node(
-                op,
-                (self._node, other._node),
-                lambda _, a, b: func(a, b),
-                self._node.slide_ms,
-                on_empty=OnEmpty.SHUFFLE,
-                missing=Missing.EMPTY,
-            )
-        )
-
-    def _partitions(self, numPartitions: int | None, op: str) -> int:
-        if numPartitions is None:
-            return self._sc.defaultParallelism
-        if isinstance(numPartitions, bool) or not isinstance(numPartitions, int) or numPartitions < 1:
-            raise DStreamValueError(f"{op}: Number of partitions must be positive, got {numPartitions!r}")
-        return numPartitions
-
-    # ------------------------------------------------------------------ element by element
-    # Generators over partitions: RDD.map and its like wrap the function in another one that looks for StopIteration,
-    # one more call for each element. In a generator Python itself turns StopIteration into an error.
-
-    def map(self, f: Callable[[T], U], preservesPartitioning: bool = False) -> DStream[U]:
-        """Apply a function to each element.
-
-        Parameters
-        ----------
-        f : callable
-            Element to element.
-        preservesPartitioning : bool
-            True if `f` leaves the keys of pairs alone.
-
-        Returns
-        -------
-        DStream[U]
-        """
-        return self._derive(
-            "map", lambda rdd: rdd.mapPartitions(lambda records: (f(x) for x in records), preservesPartitioning)
-        )
-
-    def flatMap(self, f: Callable[[T], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
-        """Apply a function that gives any number of elements for each.
-
-        Parameters
-        ----------
-        f : callable
-            Element to iterable.
-        preservesPartitioning : bool
-            True if `f` leaves the keys of pairs alone.
-
-        Returns
-        -------
-        DStream[U]
-        """
-        return self._derive(
-            "flatMap",
-            lambda rdd: rdd.mapPartitions(
-                lambda records: chain.from_iterable(f(x) for x in records), preservesPartitioning
-            ),
-        )
-
-    def filter(self, f: Callable[[T], bool]) -> DStream[T]:
-        """Keep the elements for which `f` is true."""
-        return self._derive("filter", lambda rdd: rdd.mapPartitions(lambda records: (x for x in records if f(x)), True))
-
-    def mapPartitions(self, f: Callable[[Iterable[T]], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
-        """Apply a function to each partition as a whole.
-
-        Parameters
-        ----------
-        f : callable
-            Iterator of a partition's elements to iterable; called for empty partitions too.
-        preservesPartitioning : bool
-            True if `f` leaves the keys of pairs alone.
-
-        Returns
-        -------
-        DStream[U]
-        """
-        return self._derive(
-            "mapPartitions", lambda rdd: rdd.mapPartitions(f, preservesPartitioning), OnEmpty.PER_PARTITION
-        )
-
-    def mapPartitionsWithIndex(
-        self, f: Callable[[int, Iterable[T]], Iterable[U]], preservesPartitioning: bool = False
-    ) -> DStream[U]:
-        """Apply a function to the index and the elements of each partition.
-
-        Runs on the batch side, since a partition has its index only there.
-
-        Parameters
-        ----------
-        f : callable
-            ``(index, iterator) -> iterable``.
-        preservesPartitioning : bool
-            True if `f` leaves the keys of pairs alone.
-
-        Returns
-        -------
-        DStream[U]
-        """
-        return self._ssc._stream(
-            Node(
-                "mapPartitionsWithIndex",
-                (self._node,),
-                lambda _, rdd: rdd.mapPartitionsWithIndex(f, preservesPartitioning),
-                self._node.slide_ms,
-                liftable=False,
-            )
-        )
-
-    def mapValues(self: DStream[tuple[K, V]], f: Callable[[V], W]) -> DStream[tuple[K, W]]:
-        """Apply a function to the value of each pair; the keys and their partitioning stay."""
-        return self._derive("mapValues", lambda rdd: rdd.mapValues(f))
-
-    def flatMapValues(self: DStream[tuple[K, V]], f: Callable[[V], Iterable[W]]) -> DStream[tuple[K, W]]:
-        """Apply a function that gives any number of values for the value of each pair."""
-        return self._derive("flatMapValues", lambda rdd: rdd.flatMapValues(f))
-
-    def glom(self) -> DStream[list[T]]:
-        """Make one list of each partition."""
-        return self._derive("glom", lambda rdd: rdd.glom(), OnEmpty.PER_PARTITION)
-
-    # ------------------------------------------------------------------ counting and reducing
-
-    def count(self) -> DStream[int]:
-        """Count the elements of each RDD: one int.
-
-        Returns
-        -------
-        DStream[int]
-            ``[0]`` where the RDD has partitions but no elements, nothing where it has no partitions (a file or
-            socket stream without new data), as on the old engine.
-        """
-        return self._derive(
-            "count",
-            lambda rdd: (
-                rdd.mapPartitions(lambda records: [sum(1 for _ in records)])
-                .map(lambda n: (None, n))
-                .reduceByKey(operator.add, 1)
-                .map(operator.itemgetter(1))
-            ),
-            OnEmpty.COUNT,
-        )
-
-    def reduce(self, func: Callable[[T, T], T]) -> DStream[T]:
-        """Reduce each RDD to one element; an empty one stays empty."""
-        return self._derive(
-            "reduce",
-            lambda rdd: rdd.map(lambda x: (None, x)).reduceByKey(func, 1).map(operator.itemgetter(1)),
-            OnEmpty.SHUFFLE,
-        )
-
-    def countByValue(self: DStream[K]) -> DStream[tuple[K, int]]:
-        """Count how often each element occurs in each RDD."""
-        n = self._sc.defaultParallelism
-        return self._derive(
-            "countByValue",
-            lambda rdd: rdd.map(lambda x: (x, 1)).reduceByKey(operator.add, n),
-            OnEmpty.SHUFFLE,
-        )
-
-    def reduceByKey(
-        self: DStream[tuple[K, V]], func: Callable[[V, V], V], numPartitions: int | None = None
-    ) -> DStream[tuple[K, V]]:
-        """Reduce the values of each key.
-
-        Parameters
-        ----------
-        func : callable
-            Associative and commutative.
-        numPartitions : int, optional
-            Partitions of the result.
-
-        Returns
-        -------
-        DStream[tuple[K, V]]
-        """
-        n = self._partitions(numPartitions, "reduceByKey")
-        return self._derive("reduceByKey", lambda rdd: rdd.reduceByKey(func, n), OnEmpty.SHUFFLE)
-
-    def combineByKey(
-        self: DStream[tuple[K, V]],
-        createCombiner: Callable[[V], W],
-        mergeValue: Callable[[W, V], W],
-        mergeCombiners: Callable[[W, W], W],
-        numPartitions: int | None = None,
-    ) -> DStream[tuple[K, W]]:
-        """Combine the values of each key with functions of your own.
-
-        Parameters
-        ----------
-        createCombiner, mergeValue, mergeCombiners : callable
-            As in ``RDD.combineByKey``.
-        numPartitions : int, optional
-            Partitions of the result.
-
-        Returns
-        -------
-        DStream[tuple[K, W]]
-        """
-        n = self._partitions(numPartitions, "combineByKey")
-        return self._derive(
-            "combineByKey",
-            lambda rdd: rdd.combineByKey(createCombiner, mergeValue, mergeCombiners, n),
-            OnEmpty.SHUFFLE,
-        )
-
-    def groupByKey(
-        self: DStream[tuple[K, V]], numPartitions: int | None = None
-    ) -> DStream[tuple[K, ResultIterable[V]]]:
-        """Group the values of each key into an iterable."""
-        n = self._partitions(numPartitions, "groupByKey")
-        return self._derive("groupByKey", lambda rdd: rdd.groupByKey(n), OnEmpty.SHUFFLE)
-
-    # ------------------------------------------------------------------ partitions
-
-    def repartition(self, numPartitions: int) -> DStream[T]:
-        """Spread the elements evenly over `numPartitions` partitions."""
-        n = self._partitions(numPartitions, "repartition")
-        return self._derive("repartition", lambda rdd: rdd.repartition(n), OnEmpty.SHUFFLE)
-
-    def partitionBy(
-        self: DStream[tuple[K, V]], numPartitions: int, partitionFunc: Callable[[K], int] = portable_hash
-    ) -> DStream[tuple[K, V]]:
-        """Partition pairs by key.
-
-        Parameters
-        ----------
-        numPartitions : int
-            Partitions of the result.
-        partitionFunc : callable
-            Key to int; the partition is that int modulo `numPartitions`.
-
-        Returns
-        -------
-        DStream[tuple[K, V]]
-        """
-        n = self._partitions(numPartitions, "partitionBy")
-        return self._derive("partitionBy", lambda rdd: rdd.partitionBy(n, partitionFunc), OnEmpty.SHUFFLE)
-
-    # ------------------------------------------------------------------ two streams
-
-    def union(self, other: DStream[U]) -> DStream[T | U]:
-        """Put the elements of two streams side by side.
-
-        Raises
-        ------
-        DStreamValueError
-            If the streams have different slide intervals; the old engine's text.
-        """
-        if isinstance(other, DStream) and self._node.slide_ms != other._node.slide_ms:
-            raise DStreamValueError("the two DStream should have same slide duration")
-        _expect_stream(self, other, "union")
-        return self._ssc._stream(
-            Node(
-                "union",
-                (self._node, other._node),
-                lambda _, a, b: a.union(b),
-                self._node.slide_ms,
-                missing=Missing.EMPTY,
-            )
-        )
-
-    def cogroup(
-        self: DStream[tuple[K, V]], other: DStream[tuple[K, W]], numPartitions: int | None = None
-    ) -> DStream[tuple[K, tuple[ResultIterable[V], ResultIterable[W]]]]:
-        """Group the values that both streams have for each key."""
-        n = self._partitions(numPartitions, "cogroup")
-        return self._derive_with("cogroup", other, lambda a, b: a.cogroup(b, n))
-
-    def join(
-        self: DStream[tuple[K, V]], other: DStream[tuple[K, W]], numPartitions: int | None = None
-    ) -> DStream[tuple[K, tuple[V, W]]]:
-        """Join on the key, keys that both streams have."""
-        n = self._partitions(numPartitions, "join")
-        return self._derive_with("join", other, lambda a, b: a.join(b, n))
-
-    def leftOuterJoin(
-        self: DStream[tuple[K, V]], other: DStream[tuple[K, W]], numPartitions: int | None = None
-    ) -> DStream[tuple[K, tuple[V, W | None]]]:
-        """Join on the key, all keys of this stream; None where the other has none."""
-        n = self._partitions(numPartitions, "leftOuterJoin")
-        return self._derive_with("leftOuterJoin", other, lambda a, b: a.leftOuterJoin(b, n))
-
-    def rightOuterJoin(
-        self: DStream[tuple[K, V]], other: DStream[tuple[K, W]], numPartitions: int | None = None
-    ) -> DStream[tuple[K, tuple[V | None, W]]]:
-        """Join on the key, all keys of the other stream; None where this has none."""
-        n = self._partitions(numPartitions, "rightOuterJoin")
-        return self._derive_with("rightOuterJoin", other, lambda a, b: a.rightOuterJoin(b, n))
-
-    def fullOuterJoin(
-        self: DStream[tuple[K, V]], other: DStream[tuple[K, W]], numPartitions: int | None = None
-    ) -> DStream[tuple[K, tuple[V | None, W | None]]]:
-        """Join on the key, all keys of both streams; None where one has none."""
-        n = self._partitions(numPartitions, "fullOuterJoin")
-        return self._derive_with("fullOuterJoin", other, lambda a, b: a.fullOuterJoin(b, n))
 
     # ------------------------------------------------------------------ RDD to RDD
 
@@ -441,7 +101,7 @@ class DStream(Generic[T]):
             "func should take two or three arguments".
         """
         call = with_time(func, 2, "transformWith")
-        _expect_stream(self, other, "transformWith")
+        expect_stream(self, other, "transformWith")
         return self._ssc._stream(
             Node(
                 "transformWith",
@@ -569,9 +229,29 @@ class DStream(Generic[T]):
         self._node.storage_level = storageLevel
         return self
 
-    def checkpoint(self, interval: float) -> NoReturn:
-        """Not in this version: recovery is not translated yet."""
-        raise UnsupportedDStreamOperation.recovery("DStream.checkpoint")
+    def checkpoint(self, interval: float) -> DStream[T]:
+        """Accepted for compatibility: the state of every batch is checkpointed.
+
+        Parameters
+        ----------
+        interval : float
+            Seconds.
+
+        Returns
+        -------
+        DStream[T]
+            This stream.
+
+        Raises
+        ------
+        DStreamStateError
+            After the context was started.
+        """
+        to_milliseconds(interval, "interval")
+        if self._ssc._started:
+            raise DStreamStateError.frozen_setting("checkpoint interval")
+        self.is_checkpointed = True
+        return self
 
     def slice(self, begin: datetime | float, end: datetime | float) -> list[RDD[T]]:
         """Return the RDDs of the batches from `begin` to `end`, both included.
@@ -606,72 +286,54 @@ class DStream(Generic[T]):
                 "StreamingContext.remember(seconds) before start(), or cache() on this stream."
             ) from None
 
-    # ------------------------------------------------------------------ state and windows
 
-    def window(self, windowDuration: float, slideDuration: float | None = None) -> NoReturn:
-        """Not in this version."""
-        self._refuse_window("window", windowDuration, slideDuration)
+class MapWithStateDStream(DStream[T]):
+    """What the function of ``mapWithState`` returned; with :meth:`stateSnapshots`, the states.
 
-    def reduceByWindow(
-        self, reduceFunc: Any, invReduceFunc: Any, windowDuration: float, slideDuration: float
-    ) -> NoReturn:
-        """Not in this version."""
-        self._refuse_window("reduceByWindow", windowDuration, slideDuration)
+    Parameters
+    ----------
+    node : Node
+        The stateful operation.
+    ssc : StreamingContext
+        Its context.
+    step : MapState
+        What the operation does to a bucket.
+    """
 
-    def countByWindow(self, windowDuration: float, slideDuration: float) -> NoReturn:
-        """Not in this version."""
-        self._refuse_window("countByWindow", windowDuration, slideDuration)
+    def __init__(self, node: Node, ssc: StreamingContext, step: MapState) -> None:
+        self._both = node
+        self._step = step
 
-    def countByValueAndWindow(
-        self, windowDuration: float, slideDuration: float, numPartitions: int | None = None
-    ) -> NoReturn:
-        """Not in this version."""
-        self._refuse_window("countByValueAndWindow", windowDuration, slideDuration)
+        def results(_: datetime | None, rdd: RDD[Any]) -> RDD[Any]:
+            if not step.snapshots:
+                return rdd.mapPartitions(lambda records: records)
+            return rdd.mapPartitions(lambda records: (what for result, what in records if result))
 
-    def groupByKeyAndWindow(
-        self, windowDuration: float, slideDuration: float, numPartitions: int | None = None
-    ) -> NoReturn:
-        """Not in this version."""
-        self._refuse_window("groupByKeyAndWindow", windowDuration, slideDuration)
+        super().__init__(ssc._graph.add(Node("mapWithState", (node,), results, node.slide_ms, site=node.site)), ssc)
 
-    def reduceByKeyAndWindow(
-        self,
-        func: Any,
-        invFunc: Any,
-        windowDuration: float,
-        slideDuration: float | None = None,
-        numPartitions: int | None = None,
-        filterFunc: Any = None,
-    ) -> NoReturn:
-        """Not in this version."""
-        self._refuse_window("reduceByKeyAndWindow", windowDuration, slideDuration)
+    def stateSnapshots(self) -> DStream[tuple[Any, Any]]:
+        """Return all keys with their states, in every batch.
 
-    def updateStateByKey(self, updateFunc: Any, numPartitions: int | None = None, initialRDD: Any = None) -> NoReturn:
-        """Not in this version."""
-        raise UnsupportedDStreamOperation.stateful("updateStateByKey")
+        Returns
+        -------
+        DStream[tuple[K, S]]
 
-    def mapWithState(self, spec: Any) -> NoReturn:
-        """Not in this version."""
-        raise UnsupportedDStreamOperation.stateful("mapWithState")
+        Notes
+        -----
+        Costs as much as there are keys, which ``mapWithState`` on its own does not.
+        """
+        self._ssc._check_open("stateSnapshots")
+        self._step.snapshots = True
 
-    def _refuse_window(self, op: str, window: float, slide: float | None) -> NoReturn:
-        for name, duration in (("windowDuration", window), ("slideDuration", slide)):
-            if duration is not None and to_milliseconds(duration, name) % self._node.slide_ms:
-                raise DStreamValueError(
-                    f"{name} must be multiple of the parent dstream's slide (batch) duration ({self._node.slide_ms} ms)"
-                )
-        raise UnsupportedDStreamOperation.stateful(op)
+        def states(_: datetime | None, rdd: RDD[Any]) -> RDD[Any]:
+            return rdd.mapPartitions(lambda records: (what for result, what in records if not result), True)
+
+        node = self._both
+        return self._ssc._stream(Node("stateSnapshots", (node,), states, node.slide_ms, site=call_site()))
 
 
 class TransformedDStream(DStream[T]):
     """Name that programs import for annotations; every derived stream is a :class:`DStream`."""
-
-
-def _expect_stream(stream: DStream[Any], other: Any, op: str) -> None:
-    if not isinstance(other, DStream):
-        raise DStreamTypeError(f"{op}: the other side must be a DStream, got {type(other).__name__}")
-    if other._ssc is not stream._ssc:
-        raise DStreamValueError(f"{op}: the two DStreams belong to different StreamingContexts")
 
 
 def _rdd_or_none(result: Any, op: str) -> RDD[Any] | None:

@@ -42,6 +42,14 @@ class DStreamStateError(DStreamError, RuntimeError):
         )
 
     @classmethod
+    def no_checkpoint(cls) -> DStreamStateError:
+        """``start()`` of a program with state, without a directory for it."""
+        return cls(
+            "requirement failed: The checkpoint directory has not been set. Please set it by "
+            "StreamingContext.checkpoint()."
+        )
+
+    @classmethod
     def already_stopped(cls) -> DStreamStateError:
         """``start()`` after ``stop()`` or after a start that failed."""
         return cls(
@@ -73,15 +81,6 @@ class DStreamStateError(DStreamError, RuntimeError):
 
 class UnsupportedDStreamOperation(DStreamError, NotImplementedError):
     """An operation of the old engine that this version does not run."""
-
-    @classmethod
-    def stateful(cls, operation: str) -> UnsupportedDStreamOperation:
-        """State and windows are not translated by this version."""
-        return cls(
-            f"{operation}: this version of dstreams runs stateless DStream programs; state and windows are not "
-            "translated yet. Nothing was started. Keep this program on the old engine for now, or compute the "
-            "state inside foreachRDD."
-        )
 
     @classmethod
     def recovery(cls, operation: str) -> UnsupportedDStreamOperation:

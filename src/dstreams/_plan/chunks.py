@@ -14,7 +14,19 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["CHUNK", "ROUTED", "ChunkWriter", "Router", "StageFunction", "apply", "read_chunks", "write_chunk"]
+__all__ = [
+    "CHUNK",
+    "ROUTED",
+    "ChunkWriter",
+    "Chunks",
+    "Router",
+    "StageFunction",
+    "apply",
+    "read_chunks",
+    "split",
+    "write_chunk",
+    "write_chunks",
+]
 
 CHUNK = "chunk binary"
 """Schema of a frame of chunks."""
@@ -60,6 +72,39 @@ def read_chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
     )
 
 
+def write_chunks(records: Records, size: int = 1024) -> Iterator[bytes]:
+    """Chunks of a stream of records; the number of records in each adapts to their size in bytes."""
+    source = iter(records)
+    while block := list(islice(source, size)):
+        data = write_chunk(block)
+        yield data
+        if len(data) < _CHUNK_BYTES:
+            size *= 4
+        elif len(data) > 4 * _CHUNK_BYTES:
+            size = max(1, size // 4)
+
+
+class Chunks:
+    """Records that are pickled already; who only passes them on need not look at them.
+
+    Parameters
+    ----------
+    chunks : list of bytes
+        The records.
+    """
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self.chunks = chunks
+
+    @classmethod
+    def of(cls, records: Records) -> Chunks:
+        """Pickle records, unless they are."""
+        return records if isinstance(records, Chunks) else cls(list(write_chunks(records)))
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(map(pickle.loads, self.chunks))
+
+
 class ChunkWriter:
     """Records to Arrow batches of chunks."""
 
@@ -67,26 +112,56 @@ class ChunkWriter:
 
     def __call__(self, records: Records) -> Iterator[pa.RecordBatch]:
         """Yield batches of one chunk, of growing size, so that who wants few records waits for few."""
-        source, size = iter(records), 64
-        while block := list(islice(source, size)):
-            data = write_chunk(block)
+        for data in write_chunks(records, 64):
             yield pa.RecordBatch.from_arrays([pa.array([data], pa.binary())], schema=_CHUNK_SCHEMA)
-            if len(data) < _CHUNK_BYTES:
-                size *= 4
-            elif len(data) > 4 * _CHUNK_BYTES:
-                size = max(1, size // 4)
 
 
-class Router:
-    """Records to Arrow batches of chunks, each with the partition that the shuffle brings it to.
+def split(records: Records, partitions: int, route: Callable[[Any], int] | None) -> Iterator[list[tuple[int, bytes]]]:
+    """Records to chunks for the partitions of a shuffle, block by block.
 
     Parameters
     ----------
+    records : iterable
+        Pairs where `route` is given.
     partitions : int
         Number of target partitions.
     route : callable, optional
         Key of a pair to an int; None deals records out one after the other.
+
+    Yields
+    ------
+    list of tuple of int and bytes
+        Partition and chunk, once enough records wait; the amount adapts to their size in bytes.
     """
+    source, limit = iter(records), 1000
+    while block := list(islice(source, limit)):
+        targets: list[list[Any]] = [[] for _ in range(partitions)]
+        if route is None:
+            for part, target in enumerate(targets):
+                target.extend(block[part::partitions])
+        else:
+            _by_key(block, targets, route)
+        full = [(part, write_chunk(target)) for part, target in enumerate(targets) if target]
+        yield full
+        size = sum(len(data) for _, data in full) // len(full)
+        if size < _CHUNK_BYTES:
+            limit *= 4
+        elif size > 4 * _CHUNK_BYTES:
+            limit = max(1, limit // 4)
+
+
+def _by_key(block: list[Any], targets: list[list[Any]], route: Callable[[Any], int]) -> None:
+    n = len(targets)
+    for pair in block:
+        try:
+            key, value = pair
+        except (TypeError, ValueError):
+            raise TypeError(f"a keyed operation needs (key, value) pairs, but got the record {pair!r:.200}") from None
+        targets[route(key) % n].append((key, value))
+
+
+class Router:
+    """Records to Arrow batches of chunks, each with the partition that the shuffle brings it to; see :func:`split`."""
 
     schema = ROUTED
 
@@ -95,41 +170,12 @@ class Router:
         self.route = route
 
     def __call__(self, records: Records) -> Iterator[pa.RecordBatch]:
-        """Yield one batch whenever enough records wait; the amount adapts to their size in bytes."""
-        assign = self._deal if self.route is None else self._by_key
-        source, limit = iter(records), 1000
-        while block := list(islice(source, limit)):
-            buckets: list[list[Any]] = [[] for _ in range(self.partitions)]
-            assign(block, buckets)
-            full = [(part, write_chunk(bucket)) for part, bucket in enumerate(buckets) if bucket]
+        """Yield one batch whenever enough records wait."""
+        for full in split(records, self.partitions, self.route):
+            parts, chunks = zip(*full, strict=True)
             yield pa.RecordBatch.from_arrays(
-                [
-                    pa.array([part for part, _ in full], pa.int32()),
-                    pa.array([data for _, data in full], pa.binary()),
-                ],
-                schema=_ROUTED_SCHEMA,
+                [pa.array(parts, pa.int32()), pa.array(chunks, pa.binary())], schema=_ROUTED_SCHEMA
             )
-            size = sum(len(data) for _, data in full) // len(full)
-            if size < _CHUNK_BYTES:
-                limit *= 4
-            elif size > 4 * _CHUNK_BYTES:
-                limit = max(1, limit // 4)
-
-    def _by_key(self, block: list[Any], buckets: list[list[Any]]) -> None:
-        route, n = self.route, self.partitions
-        assert route is not None
-        for pair in block:
-            try:
-                key, value = pair
-            except (TypeError, ValueError):
-                raise TypeError(
-                    f"a keyed operation needs (key, value) pairs, but got the record {pair!r:.200}"
-                ) from None
-            buckets[route(key) % n].append((key, value))
-
-    def _deal(self, block: list[Any], buckets: list[list[Any]]) -> None:
-        for part, bucket in enumerate(buckets):
-            bucket.extend(block[part :: self.partitions])
 
 
 def apply(functions: tuple[Callable[[Any], Records], ...], records: Records) -> Iterator[Any]:

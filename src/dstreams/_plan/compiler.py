@@ -5,24 +5,37 @@ side and none of them has to be materialised. A node is materialised, that is, b
 where the streaming side hands over to the batch side, if an output or a batch-side operation reads it, if the
 user asked for it to be kept (``cache``), or if several operations read it: then it is computed once per batch.
 Sources are the exception: two operations may both read a source, since reading again is cheaper than a detour.
+
+Operations with state run on the streaming side only, and so does what leads to one: in the *pipe*, a straight line
+of stages in which a node with several readers is computed once, whether or not it is materialised as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from pyspark import cloudpickle
+from pyspark.core.rdd import Partitioner
 from pyspark.sql import DataFrame
-from pyspark.sql.udf import UserDefinedFunction
-from pyspark.util import PythonEvalType
 
 from dstreams._plan.chunks import ROUTED, ChunkWriter, Decode, Encode, Router, StageFunction, read_chunks
 from dstreams._plan.graph import Graph, Node, OnEmpty
-from dstreams._plan.streaming_rdd import Narrow, PlanContext, Read, Shuffle, Stage, StreamingRDD, UnionOf
-from dstreams._plan.workers import worker_environment
+from dstreams._plan.pipe import Pipe, ancestors, has_state
+from dstreams._plan.python_stage import map_in_arrow
+from dstreams._plan.streaming_rdd import (
+    Narrow,
+    PlanContext,
+    Read,
+    Shuffle,
+    Stage,
+    Stateful,
+    StreamingRDD,
+    UnionOf,
+    parents_of,
+)
 from dstreams.errors import DStreamError, DStreamTypeError, StreamingSideError
 
 if TYPE_CHECKING:
@@ -31,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Branch", "Placement", "Plan", "compile_plan", "place"]
 
 Frames = Callable[["Source"], DataFrame]
+BucketIds = Callable[[int, int], Sequence[int]]
 Function = Callable[[Any], Iterable[Any]]
 
 
@@ -59,7 +73,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Branch:
-    """The part of the union that carries one frontier node.
+    """Where the batch side finds a frontier node: in a branch of the union that it has to itself, or in the pipe.
 
     Attributes
     ----------
@@ -71,19 +85,42 @@ class Branch:
     rest : tuple of callables
         Narrow functions that follow the plan's last shuffle. They are applied to the RDD that is handed over, where
         PySpark runs them in one Python worker with what the batch side does next.
+    tag : int, optional
+        In the pipe: which rows are the node's.
+    partitions : int, optional
+        In the pipe: number of partitions that have rows of the node; None for all.
+    partitioner : Partitioner, optional
+        How keys are spread over them.
     """
 
     node: Node
     without_input: OnEmpty
     rest: tuple[Function, ...]
+    tag: int | None = None
+    partitions: int | None = None
+    partitioner: Partitioner | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the query runs: one DataFrame of chunks, the branches one after the other, each followed by a tick."""
+    """What the query runs: one DataFrame of chunks, the branches one after the other, each followed by a tick.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Chunks; where there is a pipe, ``(tag, chunk)``, and the pipe comes first.
+    branches : list of Branch
+        Branches of the union, in their order.
+    piped : list of Branch
+        Nodes of the pipe.
+    partitions : int
+        Partitions of the stateful operators; Spark takes them from a setting.
+    """
 
     frame: DataFrame
     branches: list[Branch]
+    piped: list[Branch]
+    partitions: int
 
 
 def place(graph: Graph, context: PlanContext) -> Placement:
@@ -99,18 +136,22 @@ def place(graph: Graph, context: PlanContext) -> Placement:
     uses = graph.uses()
     shared = {node for node, n in uses.items() if n > 1}
     cut = {node for node in graph.nodes if node.storage_level or (node in shared and not node.source)}
+    toward_state = _toward_state(graph)
     lifted: dict[Node, StreamingRDD] = {}
     for node in graph.live():
         if node.source:
             lifted[node] = StreamingRDD(Read(node.source), context)
-        elif node.liftable and all(parent in lifted and parent not in cut for parent in node.parents):
+        elif _liftable(node) and all(
+            parent in lifted and (parent not in cut or node in toward_state) for parent in node.parents
+        ):
             try:
                 rdd = node.evaluate(None, *(lifted[parent] for parent in node.parents))
             except StreamingSideError:
                 continue
             assert isinstance(rdd, StreamingRDD)
-            lifted[node] = rdd
-    handed_over = {output.node for output in graph.outputs} | (cut & lifted.keys())
+            if node in toward_state or not (isinstance(rdd.stage, UnionOf) and has_state(rdd.stage)):
+                lifted[node] = rdd  # a union at the end is cheaper, and keeps its partitions, on the batch side
+    handed_over = {output.node for output in graph.outputs} | {node for node in lifted if node.storage_level}
     # An input that nothing reads is opened all the same, as on the old engine: its sender is not held up.
     handed_over |= {node for node in lifted if node.source and node not in uses}
     for node in graph.live():
@@ -120,7 +161,28 @@ def place(graph: Graph, context: PlanContext) -> Placement:
     return Placement(lifted, frontier, shared)
 
 
-def compile_plan(placement: Placement, frames: Frames, tick: DataFrame) -> Plan:
+def _liftable(node: Node) -> bool:
+    # Where slides differ, one parent has no RDD at some times, which the plan does not know of.
+    return node.liftable and len({parent.slide_ms for parent in node.parents}) <= 1
+
+
+def _toward_state(graph: Graph) -> set[Node]:
+    """Nodes that can be lifted and lead to an operation with state that can be, itself included."""
+    could: set[Node] = set()
+    for node in graph.live():
+        if node.source or (_liftable(node) and all(parent in could for parent in node.parents)):
+            could.add(node)
+    found: set[Node] = set()
+    stack = [node for node in could if node.state]
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(node.parents)
+    return found
+
+
+def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_ids: BucketIds) -> Plan:
     """Build the streaming DataFrame of all frontier nodes.
 
     Parameters
@@ -131,6 +193,8 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame) -> Plan:
         The streaming DataFrame of a source; called once per source.
     tick : DataFrame
         The frame that makes every batch happen.
+    bucket_ids : callable
+        ``(exchange, partitions) -> ids`` that Spark hashes, with the exchange, to partitions 0, 1, ...
 
     Notes
     -----
@@ -139,18 +203,56 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame) -> Plan:
     that have no partitions. (By position alone, a batch without data for one output would give it another's.)
     """
     lowering = _Lowering(frames)
-    mark = tick.select("chunk").coalesce(1)
+    piped, delivered = _piped(placement)
+    columns = ["0 as tag", "chunk"] if piped else ["chunk"]
+    mark = tick.selectExpr(*columns).coalesce(1)
     members: list[DataFrame] = []
+    partitions = 1
+    if piped:
+        pipe = Pipe(delivered)
+        partitions = pipe.partitions
+        members += [pipe.frame(lowering.read, tick, bucket_ids), mark]
     branches: list[Branch] = []
     for node in placement.frontier:
+        if any(branch.node is node for branch in piped):
+            continue
         stage, rest = _split(placement.lifted[node].stage)
-        try:
-            cloudpickle.dumps(rest)
-        except Exception as error:
-            raise _unpicklable(node, error) from error
-        members += [*lowering.members(stage, node), mark]
+        _check_picklable(rest, node)
+        members += [*(frame.selectExpr(*columns) for frame in lowering.members(stage, node)), mark]
         branches.append(Branch(node, _without_input(node, placement), rest))
-    return Plan(reduce(DataFrame.union, members), branches)
+    return Plan(reduce(DataFrame.union, members), branches, piped, partitions)
+
+
+def _piped(placement: Placement) -> tuple[list[Branch], dict[Stage, int]]:
+    """Frontier nodes that are in the pipe, and the stages it delivers, with their tags."""
+    every = ancestors(rdd.stage for rdd in placement.lifted.values())
+    core = ancestors(stage for stage in every if isinstance(stage, Stateful))
+    inside = {parent for stage in core for parent in parents_of(stage)}
+    tags: dict[Stage, int] = {}
+    branches = []
+    for node in placement.frontier:
+        rdd = placement.lifted[node]
+        if isinstance(rdd.stage, Read) or not (rdd.stage in core or has_state(rdd.stage)):
+            continue
+        stage: Stage = rdd.stage
+        rest: list[Function] = []
+        # Narrow functions at the end run on the batch side, unless something in the pipe needs their result too.
+        while isinstance(stage, Narrow) and stage not in inside:
+            rest.append(stage.function)
+            stage = stage.parent
+        rest.reverse()
+        _check_picklable(tuple(rest), node)
+        tag = tags.setdefault(stage, len(tags))
+        empty = _without_input(node, placement)
+        branches.append(Branch(node, empty, tuple(rest), tag, rdd._partitions, rdd.partitioner))
+    return branches, tags
+
+
+def _check_picklable(functions: tuple[Function, ...], node: Node) -> None:
+    try:
+        cloudpickle.dumps(functions)
+    except Exception as error:
+        raise _unpicklable(node, error) from error
 
 
 def _without_input(node: Node, placement: Placement) -> OnEmpty:
@@ -186,6 +288,12 @@ class _Lowering:
         self._frames = frames
         self._reads: dict[Source, DataFrame] = {}
 
+    def read(self, source: Source) -> DataFrame:
+        """Frame of a source, which is opened once."""
+        if source not in self._reads:
+            self._reads[source] = self._frames(source)
+        return self._reads[source]
+
     def members(self, stage: Stage, node: Node) -> list[DataFrame]:
         """Chunk frames of a frontier node: one, or several where a union is all that is left to do.
 
@@ -203,9 +311,7 @@ class _Lowering:
             stage = stage.parent
         functions.reverse()
         if isinstance(stage, Read):
-            if stage.source not in self._reads:
-                self._reads[stage.source] = self._frames(stage.source)
-            return _map(self._reads[stage.source], stage.source.decode, functions, encode, node)
+            return _map(self.read(stage.source), stage.source.decode, functions, encode, node)
         if isinstance(stage, UnionOf):
             frame = reduce(DataFrame.union, (self._stage(parent, ChunkWriter(), node) for parent in stage.parents))
         else:
@@ -216,20 +322,14 @@ class _Lowering:
 
 
 def _map(frame: DataFrame, decode: Decode, functions: list[Function], encode: Encode, node: Node) -> DataFrame:
-    """``frame.mapInArrow``, without the pandas that PySpark's own method asks for and does not use."""
+    """One Python stage."""
     if decode is read_chunks and not functions and isinstance(encode, ChunkWriter):
         return frame
-    stage = StageFunction(decode, tuple(functions), encode)
     schema = ROUTED if isinstance(encode, Router) else encode.schema  # type: ignore[attr-defined]
-    udf = UserDefinedFunction(
-        stage.__call__, returnType=schema, evalType=PythonEvalType.SQL_MAP_ARROW_ITER_UDF, name=node.op
-    )
     try:
-        with worker_environment(frame.sparkSession.sparkContext):
-            column = udf(*frame.columns)
+        return map_in_arrow(frame, StageFunction(decode, tuple(functions), encode), schema, node.op)
     except Exception as error:
         raise _unpicklable(node, error) from error
-    return DataFrame(frame._jdf.mapInArrow(column._jc, False, None), frame.sparkSession)
 
 
 def _unpicklable(node: Node, error: Exception) -> DStreamError:

@@ -62,6 +62,10 @@ class Node:
         Slide interval in milliseconds.
     liftable : bool
         True if `evaluate` neither looks at data nor at the time, so that it can build the streaming plan.
+    state : bool
+        True if it has a step with state, which runs in a streaming plan only.
+    checkpointed : bool
+        True if the old engine asks for a checkpoint directory.
     """
 
     op: str
@@ -69,6 +73,8 @@ class Node:
     evaluate: Evaluate
     slide_ms: int
     liftable: bool = True
+    state: bool = False
+    checkpointed: bool = False
     on_empty: OnEmpty = OnEmpty.EMPTY
     missing: Missing = Missing.SKIP
     source: Source | None = None

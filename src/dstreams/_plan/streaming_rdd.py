@@ -19,9 +19,15 @@ from dstreams._plan.combine import Combiner
 from dstreams.errors import DStreamValueError, StreamingSideError
 
 if TYPE_CHECKING:
+    from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
-__all__ = ["Narrow", "Read", "Shuffle", "Stage", "StreamingRDD", "UnionOf"]
+__all__ = ["KEEP", "Narrow", "Read", "Shuffle", "Stage", "Stateful", "StreamingRDD", "UnionOf", "parents_of"]
+
+
+def KEEP(key: Any) -> int:
+    """Route of a shuffle that leaves records together that are in one partition; a mark, never called."""
+    raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +61,30 @@ class UnionOf:
     parents: tuple[Stage, ...]
 
 
-Stage = Read | Narrow | Shuffle | UnionOf
+@dataclass(frozen=True, eq=False)
+class Stateful:
+    """A step with state over each partition; below it, up to the next shuffle, all is done to each partition alone.
+
+    `initial` gives the records that the state starts from, partitioned as those of `parent`.
+    """
+
+    parent: Stage
+    step: Step
+    initial: Stage | None = None
+
+
+Stage = Read | Narrow | Shuffle | UnionOf | Stateful
+
+
+def parents_of(stage: Stage) -> tuple[Stage, ...]:
+    """Stages that a stage reads."""
+    if isinstance(stage, Read):
+        return ()
+    if isinstance(stage, UnionOf):
+        return stage.parents
+    if isinstance(stage, Stateful) and stage.initial is not None:
+        return stage.parent, stage.initial
+    return (stage.parent,)
 
 
 class _Conf:
@@ -162,6 +191,32 @@ class StreamingRDD(RDD[Any]):
         local = self.mapPartitionsWithIndex(lambda _, records: combiner.values(records), True)
         shuffled = local.partitionBy(numPartitions, partitionFunc)
         return shuffled.mapPartitionsWithIndex(lambda _, records: combiner.combiners(records), True)
+
+    def by_key(self, step: Step, numPartitions: int, initial: StreamingRDD | None = None) -> StreamingRDD:
+        """Add a step that has its state by key.
+
+        Parameters
+        ----------
+        step : Step
+            The step.
+        numPartitions : int
+            Number of buckets, which are the partitions of the result.
+        initial : StreamingRDD, optional
+            Pairs that the state starts from.
+        """
+        shuffled = self.partitionBy(numPartitions)
+        first = None if initial is None else initial.partitionBy(numPartitions).stage
+        return self._next(Stateful(shuffled.stage, step, first), numPartitions, shuffled.partitioner)
+
+    def in_place(self, step: Step) -> StreamingRDD:
+        """Add a step that has its state by partition; the partitions stay, or become the default number of them."""
+        below = self.stage
+        while isinstance(below, Narrow | Stateful):
+            below = below.parent
+        if isinstance(below, Shuffle):
+            return self._next(Stateful(self.stage, step), self._partitions, self.partitioner)
+        n = self.ctx.defaultParallelism
+        return self._next(Stateful(Shuffle(self.stage, n, KEEP), step), n, None)
 
     def coalesce(self, numPartitions: int, shuffle: bool = False) -> StreamingRDD:
         """Add a shuffle that deals records out evenly (``repartition`` calls this)."""

@@ -16,17 +16,22 @@ _PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "worker_path")
 
 
 @contextmanager
-def worker_environment(sc: SparkContext) -> Iterator[None]:
+def worker_environment(sc: SparkContext, pool: str | None = None) -> Iterator[None]:
     """Within this, PySpark wraps functions with our environment; afterwards the SparkContext has its own again.
 
     Parameters
     ----------
     sc : SparkContext
         The context whose ``environment`` PySpark copies into each function that it wraps.
+    pool : str, optional
+        Spark hands a worker only to functions with the same environment: those of one pool share workers that nobody
+        else gets, and that so keep what they remember.
     """
     saved = sc.environment
     path = [_PATH, saved["PYTHONPATH"]] if saved.get("PYTHONPATH") else [_PATH]
     sc.environment = {**saved, "PYTHONPATH": os.pathsep.join(path)}
+    if pool is not None:
+        sc.environment["DSTREAMS_POOL"] = pool
     try:
         yield
     finally:

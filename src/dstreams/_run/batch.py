@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
 
+    from dstreams._plan.batch_time import BatchTime
     from dstreams._plan.compiler import Placement, Plan
 
 __all__ = ["Batch", "BatchSide"]
@@ -39,17 +40,17 @@ class Batch:
     ----------
     sc : SparkContext
         The program's context.
-    time_ms : int
-        Batch time in ms.
+    when : BatchTime
+        Batch time.
     frontier : Frontier
         RDDs of the streaming side.
     placement : Placement
         Which nodes those are.
     """
 
-    def __init__(self, sc: SparkContext, time_ms: int, frontier: Frontier, placement: Placement) -> None:
-        self.time_ms = time_ms
-        self.time = datetime.fromtimestamp(time_ms / 1000)
+    def __init__(self, sc: SparkContext, when: BatchTime, frontier: Frontier, placement: Placement) -> None:
+        self.when = when
+        self.time = datetime.fromtimestamp(when.now_ms / 1000)
         self._sc = sc
         self._frontier = frontier
         self._placement = placement
@@ -68,8 +69,11 @@ class Batch:
         for rdd in self._persisted:
             rdd.unpersist()
         self._persisted.clear()
+        self._frontier.forget()
 
     def _make(self, node: Node) -> RDD[Any] | None:
+        if not self.when.due(node.slide_ms):
+            return None
         if node in self._at_frontier:
             return self._frontier.rdd(node)
         parents = [self.rdd(parent) for parent in node.parents]
@@ -128,25 +132,29 @@ class BatchSide:
         self._failed = failed
         self.remembered: dict[int, Batch] = {}
 
-    def run(self, jdf: JavaObject, time_ms: int, inputs: dict[int, InputInfo]) -> None:
+    def run(self, jdf: JavaObject, when: BatchTime, inputs: dict[int, InputInfo]) -> None:
         """Run all outputs of one batch.
 
         Parameters
         ----------
         jdf : JavaObject
             The batch's DataFrame.
-        time_ms : int
-            Batch time in ms.
+        when : BatchTime
+            Batch time.
         inputs : dict of int to InputInfo
             What the receivers gave.
         """
+        time_ms = when.now_ms
         info = BatchInfo(Time(time_ms), now_ms(), inputs)
         try:
-            batch = Batch(self._sc, time_ms, Frontier(self._sc, jdf, self._plan), self._placement)
+            batch = Batch(self._sc, when, Frontier(self._sc, jdf, self._plan), self._placement)
             self.remembered[time_ms] = batch
             jobs = [(output, rdd) for output in self._graph.outputs if (rdd := batch.rdd(output.node)) is not None]
         except BaseException as error:  # SystemExit too: a callback does not end the program, as on the old engine
             self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"))
+            self._forget(time_ms)
+            return
+        if not jobs:  # no stream that an output looks at is due
             self._forget(time_ms)
             return
         self._bus.post("onBatchSubmitted", "batchInfo", info.copy())
@@ -173,7 +181,7 @@ class BatchSide:
             else:
                 output.run(batch.time, _first(rdd, output.look))
         except BaseException as error:  # see run()
-            failure = as_user_error(error, f"{output} of batch {batch_name(batch.time_ms)}")
+            failure = as_user_error(error, f"{output} of batch {batch_name(batch.when.now_ms)}")
             report._failureReason = f"{type(failure).__name__}: {failure}"
             self._failed(failure)
         report._endTime = now_ms()

@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from dstreams._plan.batch_time import BatchTime
+
 __all__ = ["Clock", "first_batch_time", "next_batch_time"]
 
 
@@ -90,6 +92,19 @@ class Clock:
                 if self.due_ms is None and not self.ended:
                     self.due_ms = time_ms
             return self.due_ms
+
+    def due_from(self) -> tuple[int, int] | None:
+        """Zero time and the time of the batch that is due, as :meth:`due` tells it."""
+        time_ms = self.due()
+        return None if time_ms is None or self.zero_ms is None else (self.zero_ms, time_ms)
+
+    def batch_time(self) -> BatchTime | None:
+        """Return the batch that is due, without waiting for one."""
+        with self._changed:
+            if self.due_ms is None or self.zero_ms is None:
+                return None
+            before = self.zero_ms if self.last_ms is None else self.last_ms
+            return BatchTime(self.zero_ms, before, self.due_ms)
 
     def complete(self) -> None:
         """Note that the batch that was due has run."""

@@ -5,6 +5,7 @@ Everything that depends on the shape of Spark's physical plan is in this file.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
 
-    from dstreams._plan.compiler import Function, Plan
+    from dstreams._plan.compiler import Branch, Function, Plan
     from dstreams._plan.graph import Node
 
 __all__ = ["EmptyRDD", "Frontier"]
@@ -56,10 +57,8 @@ class EmptyRDD(RDD[Any]):
 
 @dataclass
 class _Part:
-    """What one frontier node has in the union: members, and their partitions from `start` to before `end`."""
+    """What a branch has in the union: members, and their partitions from `start` to before `end`."""
 
-    without_input: OnEmpty
-    rest: tuple[Function, ...]
     members: list[JavaObject]
     start: int
     end: int
@@ -82,6 +81,9 @@ class Frontier:
     node, a mark, those of the second, a mark, and so on. A frontier node's RDD is the union's, reduced to the
     partitions of that node's members; nothing is computed until somebody asks for it.
 
+    The pipe, where there is one, is the first member. It is computed as a whole when the frontier is made, and kept
+    until the end of the batch: Spark asks that a stateful operator runs for every partition, and once.
+
     Parameters
     ----------
     sc : SparkContext
@@ -95,7 +97,9 @@ class Frontier:
     def __init__(self, sc: SparkContext, jdf: JavaObject, plan: Plan) -> None:
         self._sc = sc
         self._jdf = jdf
-        self._bytes: JavaObject | None = None
+        self._chunks: JavaObject | None = None
+        self._pipe: JavaObject | None = None
+        self._branches = {branch.node: branch for branch in (*plan.branches, *plan.piped)}
         # The batch's DataFrame wraps an RDD that Spark has planned; toRdd() would plan once more.
         logical = jdf.queryExecution().logical()
         union = logical.rdd() if logical.getClass().getSimpleName() == "LogicalRDD" else jdf.queryExecution().toRdd()
@@ -105,36 +109,93 @@ class Frontier:
         members = (rdds.apply(i) for i in range(rdds.size()))
         self._parts: dict[Node, _Part] = {}
         partition = 0
-        for branch in plan.branches:
-            part = _Part(branch.without_input, branch.rest, [], partition, partition)
+        for node in [None] * bool(plan.piped) + [branch.node for branch in plan.branches]:
+            part = _Part([], partition, partition)
             for member in members:
                 partition += member.getNumPartitions()
                 if member.getClass().getSimpleName() == _MARK:
                     break
                 part.members.append(member)
                 part.end = partition
-            self._parts[branch.node] = part
+            if node is None:
+                self._compute_pipe(part)
+            else:
+                self._parts[node] = part
 
     def rdd(self, node: Node) -> RDD[Any]:
         """RDD of a frontier node in this batch, lazily computed."""
-        part = self._parts[node]
-        if part.without_input is not OnEmpty.PER_PARTITION and not any(map(_has_partitions, part.members)):
-            return EmptyRDD(self._sc, part.end - part.start if part.without_input is OnEmpty.SHUFFLE else 0)
-        rdd: RDD[Any] = RDD(self._pruned(part), self._sc, AutoBatchedSerializer(CPickleSerializer()))
-        return rdd.mapPartitions(_Chain(part.rest)) if part.rest else rdd
+        branch = self._branches[node]
+        jrdd = self._piped(branch) if branch.tag is not None else self._branched(branch)
+        if isinstance(jrdd, EmptyRDD):
+            return jrdd
+        rdd: RDD[Any] = RDD(jrdd, self._sc, AutoBatchedSerializer(CPickleSerializer()))
+        rdd = rdd.mapPartitions(_Chain(branch.rest)) if branch.rest else rdd
+        rdd.partitioner = branch.partitioner
+        return rdd
 
-    def _pruned(self, part: _Part) -> JavaObject:
+    def forget(self) -> None:
+        """Give back the memory of the pipe; what has been made of it can not be computed again."""
+        if self._pipe is not None:
+            self._pipe.unpersist(False)
+            self._pipe = None
+
+    def _branched(self, branch: Branch) -> JavaObject | EmptyRDD:
+        part = self._parts[branch.node]
+        if branch.without_input is not OnEmpty.PER_PARTITION and not any(map(_has_partitions, part.members)):
+            partitions = part.end - part.start if branch.without_input is OnEmpty.SHUFFLE else 0
+            return EmptyRDD(self._sc, partitions)
+        chunks = self._prune(self._all_chunks(), range(part.start, part.end))
+        return self._pairs(chunks).values() if self._tagged else chunks.toJavaRDD()
+
+    def _piped(self, branch: Branch) -> JavaObject | EmptyRDD:
+        assert branch.tag is not None
+        if not self._tags[branch.tag] and branch.without_input is not OnEmpty.PER_PARTITION:
+            known = self._tags[-1 - branch.tag] > 0 or branch.without_input is not OnEmpty.EMPTY
+            return EmptyRDD(self._sc, (branch.partitions or self._partitions) if known else 0)
+        pipe = self._pipe
+        assert pipe is not None
+        if branch.partitions is not None and branch.partitions < self._partitions:
+            pipe = self._prune(pipe.rdd(), range(branch.partitions))
+            pipe = self._pairs(pipe)
+        return pipe.filterByRange(branch.tag, branch.tag).values()
+
+    def _compute_pipe(self, part: _Part) -> None:
+        """Run the stateful operators, keep what comes out, and note which nodes have any records."""
         jvm = self._sc._jvm
         assert jvm is not None
-        if self._bytes is None:
-            # ``as`` is a keyword of Python.
-            self._bytes = getattr(self._jdf, "as")(jvm.org.apache.spark.sql.Encoders.BINARY()).rdd()
+        self._partitions = part.end - part.start
+        pairs = self._pairs(self._prune(self._all_chunks(), range(part.start, part.end)))
+        self._pipe = pairs.persist(jvm.org.apache.spark.storage.StorageLevel.MEMORY_AND_DISK())
+        self._tags = Counter(self._pipe.keys().collect())
+
+    def _all_chunks(self) -> JavaObject:
+        if self._chunks is None:
+            assert self._sc._jvm is not None
+            encoders = self._sc._jvm.org.apache.spark.sql.Encoders
+            encoder = encoders.tuple(encoders.INT(), encoders.BINARY()) if self._tagged else encoders.BINARY()
+            self._chunks = getattr(self._jdf, "as")(encoder).rdd()  # ``as`` is a keyword of Python
+        return self._chunks
+
+    @property
+    def _tagged(self) -> bool:
+        """Whether the rows are pairs of a tag and a chunk."""
+        return any(branch.tag is not None for branch in self._branches.values())
+
+    def _pairs(self, rdd: JavaObject) -> JavaObject:
+        jvm = self._sc._jvm
+        assert jvm is not None
+        tag = jvm.scala.reflect.ClassTag.Object()
+        return jvm.org.apache.spark.api.java.JavaPairRDD.fromRDD(rdd, tag, tag)
+
+    def _prune(self, rdd: JavaObject, partitions: range) -> JavaObject:
+        jvm = self._sc._jvm
+        assert jvm is not None
         wanted = jvm.java.util.HashSet()
-        for partition in range(part.start, part.end):
+        for partition in partitions:
             wanted.add(partition)
         # A Scala set is a Scala predicate, the only one that can be made from here.
         predicate = jvm.scala.jdk.javaapi.CollectionConverters.asScala(wanted).toSet()
-        return jvm.org.apache.spark.rdd.PartitionPruningRDD.create(self._bytes, predicate).toJavaRDD()
+        return jvm.org.apache.spark.rdd.PartitionPruningRDD.create(rdd, predicate)
 
 
 def _has_partitions(rdd: JavaObject) -> bool:

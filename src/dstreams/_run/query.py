@@ -15,10 +15,11 @@ from dstreams._plan.compiler import compile_plan, place
 from dstreams._plan.graph import Graph
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.batch import BatchSide
+from dstreams._run.checkpoint import move_aside
 from dstreams._run.clock import Clock
 from dstreams._run.failures import as_user_error
 from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
-from dstreams._run.session import private_session, temporary_checkpoint
+from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
 from dstreams._sources.link import CLOCK, Link
 from dstreams._sources.tick import tick_frame
 from dstreams.errors import DStreamError
@@ -76,6 +77,8 @@ class Query:
         How long RDDs are kept, in ms.
     paced : bool
         False drops the pacing of the logical clock.
+    checkpoint : str, optional
+        Checkpoint directory.
     bus : ListenerBus
         Where events go.
     """
@@ -87,13 +90,15 @@ class Query:
         interval_ms: int,
         remember_ms: int,
         paced: bool,
+        checkpoint: str | None,
         bus: ListenerBus,
     ) -> None:
         self._sc = sc
         self._graph = graph
         self._bus = bus
+        self._checkpoint = checkpoint
         self._sources = [node.source for node in graph.nodes if node.source]
-        logical = all(source.logical for source in self._sources)
+        logical = all(source.logical for source in self._sources if not source.initial)
         self.clock = Clock(interval_ms, logical, paced)
         self._link = Link()
         self._inputs: dict[int, InputInfo] = {}
@@ -106,11 +111,17 @@ class Query:
         self._offsets: str | None = None
         try:
             self.placement = place(graph, plan_context(sc))
-            session = private_session(sc, sc.defaultParallelism)
+            session = private_session(sc)
             self._link.serve(CLOCK, self.clock)
             self._link.when_all_open = self.clock.wait_for_first
             tick = tick_frame(session, self._link)
-            self.plan = compile_plan(self.placement, lambda source: source.frame(session, self._link), tick)
+            self.plan = compile_plan(
+                self.placement,
+                lambda source: source.frame(session, self._link),
+                tick,
+                lambda op, partitions: bucket_ids(sc, op, partitions),
+            )
+            session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
         except BaseException:
             self._link.close()
             raise
@@ -125,8 +136,12 @@ class Query:
         ensure_callback_server_started(self._sc._gateway)
         trigger = f"{self.clock.interval_ms} milliseconds" if not self.clock.logical else "0 seconds"
         writer = self.plan.frame.writeStream.trigger(processingTime=trigger)
-        self._offsets = temporary_checkpoint(self._sc)
-        writer = writer.option("checkpointLocation", self._offsets) if self._offsets else writer
+        if self._checkpoint is None:
+            self._offsets = temporary_checkpoint(self._sc)
+        else:
+            move_aside(self._sc, self._checkpoint)
+        directory = self._checkpoint or self._offsets
+        writer = writer.option("checkpointLocation", directory) if directory else writer
         name = self._sc.appName
         writer = writer.queryName(f"{name} (dstreams)") if name else writer
         assert self._sc._jvm is not None
@@ -157,20 +172,30 @@ class Query:
 
     def on_batch(self, jdf: JavaObject) -> None:
         """Run one batch, on Spark's stream thread."""
-        time_ms = self.clock.due_ms
-        if time_ms is None:
+        when = self.clock.batch_time()
+        if when is None:
             raise _Stopped("no batch is due")
         with self._changed:
             self._batch_thread = threading.current_thread()
             inputs, self._inputs = self._inputs, {}
         try:
-            self.batches.run(jdf, time_ms, inputs)
+            self.batches.run(jdf, when, inputs)
         finally:
             self._batch_thread = None
             self.clock.complete()
+        if self._error is not None and self._checkpoint is not None:
+            with self._changed:
+                self._stopping = True
+            self.clock.close()
+            threading.Thread(target=self._stop, args=(False,), name="dstreams-stop").start()
+            raise _Stopped("the batch failed")
 
     def _batch_failed(self, error: BaseException) -> None:
-        """Keep the error for awaitTermination; later batches go on, as on the old engine."""
+        """Keep the error for awaitTermination.
+
+        Without a checkpoint directory later batches go on, as on the old engine. With one the query stops and the batch
+        is not committed, so that no state is torn and nothing is lost.
+        """
         log.error("%s: %s", type(error).__name__, error)
         with self._changed:
             self._error = error

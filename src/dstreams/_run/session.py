@@ -11,8 +11,9 @@ from pyspark.sql import SparkSession
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["private_session", "temporary_checkpoint"]
+__all__ = ["bucket_ids", "private_session", "temporary_checkpoint"]
 
+_STATE = "org.apache.spark.sql.execution.streaming.state."
 _OPTIMIZER = "org.apache.spark.sql.catalyst.optimizer."
 
 _SETTINGS = {
@@ -27,13 +28,18 @@ _SETTINGS = {
     # With the default of 4 MiB a text file of 6 MiB becomes one big and one tiny split.
     "spark.sql.files.openCostInBytes": "65536",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+    "spark.sql.streaming.stateStore.providerClass": _STATE + "RocksDBStateStoreProvider",
+    # A batch writes what has changed; without this it would upload the whole state.
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    # A count of rows that nobody needs, at the price of a read before each write.
+    "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
 }
 _LOCAL_CHECKPOINT_MANAGER = (
     "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 )
 
 
-def private_session(sc: SparkContext, parallelism: int) -> SparkSession:
+def private_session(sc: SparkContext) -> SparkSession:
     """Make a session for a query.
 
     Neither the default session of the process nor ``RDD.toDF`` (which PySpark binds to the session that was
@@ -44,8 +50,6 @@ def private_session(sc: SparkContext, parallelism: int) -> SparkSession:
     ----------
     sc : SparkContext
         The context of the program.
-    parallelism : int
-        Partitions of a shuffle that names none.
     """
     instantiated, active = SparkSession._instantiatedSession, SparkSession._activeSession
     to_df = RDD.__dict__.get("toDF")
@@ -66,11 +70,26 @@ def private_session(sc: SparkContext, parallelism: int) -> SparkSession:
             RDD.toDF = to_df  # type: ignore[method-assign]
     for key, value in _SETTINGS.items():
         session.conf.set(key, value)
-    session.conf.set("spark.sql.shuffle.partitions", str(parallelism))
     if _local_files(sc):
         # The default manager renames through a second layer: 90 ms more per batch on a local disk.
         session.conf.set("spark.sql.streaming.checkpointFileManagerClass", _LOCAL_CHECKPOINT_MANAGER)
     return session
+
+
+def bucket_ids(sc: SparkContext, op: int, partitions: int) -> list[int]:
+    """Find for each partition a number that Spark hashes there, together with the number of an exchange.
+
+    (Numbers 0 and 1 both go to one of two partitions: a hash is not a remainder.)
+    """
+    assert sc._jvm is not None
+    hash_int = sc._jvm.org.apache.spark.unsafe.hash.Murmur3_x86_32.hashInt
+    seed = hash_int(op, 42)  # as the hash of two columns (op, bucket)
+    found: dict[int, int] = {}
+    candidate = 0
+    while len(found) < partitions:
+        found.setdefault(hash_int(candidate, seed) % partitions, candidate)
+        candidate += 1
+    return [found[partition] for partition in range(partitions)]
 
 
 def temporary_checkpoint(sc: SparkContext) -> str | None:

@@ -21,7 +21,7 @@ from dstreams._sources.source import Source
 if TYPE_CHECKING:
     from pyspark import RDD
 
-__all__ = ["QueueSource", "slices"]
+__all__ = ["InitialSource", "QueueSource", "slices"]
 
 
 def slices(data: list[Any], partitions: int, batch_size: int = 1024) -> list[list[Any]]:
@@ -52,6 +52,7 @@ class QueueSource(Source):
     """
 
     logical = True
+    batches: int | None = None
 
     def __init__(
         self,
@@ -72,7 +73,8 @@ class QueueSource(Source):
 
     def frame(self, session: SparkSession, link: Link) -> DataFrame:
         """Streaming frame of the elements' chunks."""
-        return load_stream(session, link, self._name, QueueReader(link.serve(self._name, self), link.remote(CLOCK)))
+        queue, clock = link.serve(self._name, self), link.remote(CLOCK)
+        return load_stream(session, link, self._name, QueueReader(queue, clock, self.batches))
 
     def element(self, n: int) -> list[tuple[list[bytes], str | None]]:
         """Partitions of the n-th batch (from 0): chunks, and why there are none where computing them failed."""
@@ -96,17 +98,51 @@ class QueueSource(Source):
         return [[write_chunk(records)] if records else [] for records in found]
 
 
-class QueueReader(ChunkReader):
-    """Reader of a queue; the offset counts the elements that were taken."""
+class InitialSource(QueueSource):
+    """The records that a state starts from: one element, for the first batch.
 
-    def __init__(self, queue: Remote, clock: Remote) -> None:
+    Parameters
+    ----------
+    records : RDD or list
+        Pairs of key and state.
+    parallelism : int
+        Partitions of a list.
+    """
+
+    logical = False
+    initial = True
+    batches = 1
+
+    def __init__(self, records: RDD[Any] | list[Any], parallelism: int, name: str) -> None:
+        super().__init__([records], True, None, parallelism, name)
+
+    def describe(self) -> str:
+        """Say what it is."""
+        return "initial state"
+
+
+class QueueReader(ChunkReader):
+    """Reader of a queue; the offset counts the elements that were taken.
+
+    Parameters
+    ----------
+    queue, clock : Remote
+        In the driver.
+    batches : int, optional
+        How many batches get an element; None for all.
+    """
+
+    def __init__(self, queue: Remote, clock: Remote, batches: int | None) -> None:
         self._queue = queue
         self._clock = clock
+        self._batches = batches
         self._taken = 0
 
     def available(self, start: int | None) -> int:
         """Take one more element in every batch, and none when no batch follows."""
         taken = self._taken if start is None else start
+        if self._batches is not None and taken >= self._batches:
+            return taken
         self._taken = taken if self._clock.call_or(None, "due") is None else taken + 1
         return self._taken
 

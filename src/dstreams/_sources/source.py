@@ -28,10 +28,13 @@ class Source(ABC):
     logical : bool
         True if the source hands out exactly one prepared element per batch, whatever the time is, so that a
         program whose sources are all like that runs on the logical clock.
+    initial : bool
+        True for the records that a state starts from, which are no input of the program's own.
     """
 
     decode: Callable[[Iterator[pa.RecordBatch]], Iterator[Any]] = staticmethod(read_chunks)
     logical: bool = False
+    initial: bool = False
 
     @abstractmethod
     def describe(self) -> str:

@@ -7,6 +7,7 @@ that is run again has the same time.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,25 +21,31 @@ __all__ = ["TickReader", "tick_frame"]
 
 
 class TickReader(SimpleDataSourceStreamReader):
-    """Offsets are ``{"time": batch time in ms}``; each batch has one row, which nothing needs to read."""
+    """Offsets are ``{"time": batch time in ms, "zero": start of the first interval in ms}``.
+
+    Each batch has one row, a chunk with the fields of its :class:`~dstreams._plan.batch_time.BatchTime`.
+    """
 
     def __init__(self, clock: Remote) -> None:
         self._clock = clock
 
     def initialOffset(self) -> dict[str, Any]:
         """Return the offset before the first batch."""
-        return {"time": 0}
+        return {"time": 0, "zero": 0}
 
     def read(self, start: dict[str, Any]) -> tuple[Iterator[tuple[Any, ...]], dict[str, Any]]:
         """Return the row and the offset of the next batch; the same offset again when no batch shall follow."""
-        time_ms = self._clock.call_or(None, "due")
-        if time_ms is None:
+        due = self._clock.call_or(None, "due_from")
+        if due is None:
             return iter(()), start
-        return iter([(b"",)]), {"time": time_ms}
+        zero_ms, time_ms = due
+        end = {"time": time_ms, "zero": start["zero"] or zero_ms}
+        return self.readBetweenOffsets(start, end), end
 
     def readBetweenOffsets(self, start: dict[str, Any], end: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-        """Return the row of a batch that is run again."""
-        return iter([(b"",)])
+        """Return the row of a batch; what it says follows from the offsets, also when the batch is run again."""
+        time = (end["zero"], start["time"] or end["zero"], end["time"])
+        return iter([(pickle.dumps(time),)])
 
 
 def tick_frame(session: SparkSession, link: Link) -> DataFrame:

@@ -1,0 +1,123 @@
+"""The state of one stateful operation for the keys of one hash bucket, as entries of bytes in Spark's state store.
+
+State is bytes to bytes, so that a program's types may change between two runs without a change of schema. An entry
+is written once and never changed; a *manifest*, itself stored, lists the entries that count. Each entry has a random
+token in the manifest: what a Python worker remembers of an entry is right if the token is the one in the store,
+whichever worker wrote it, in whichever attempt. So a worker may keep what it has unpickled, and the store stays the
+truth.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["Bucket", "Entry", "Pages", "Remembered"]
+
+_MANIFEST = -1
+
+
+class Pages(Protocol):
+    """Spark's map state of the current group, ``(step, slot) -> (data,)``."""
+
+    def getValue(self, key: tuple[int, int]) -> Any:
+        """Return the row of a slot, or None."""
+
+    def updateValue(self, key: tuple[int, int], value: tuple[bytes]) -> None:
+        """Write a slot."""
+
+    def removeKey(self, key: tuple[int, int]) -> None:
+        """Remove a slot."""
+
+
+class Entry(NamedTuple):
+    """One line of the manifest: what the entry is, the slot it is in, its number of records, and its token."""
+
+    label: Hashable
+    slot: int
+    size: int
+    token: bytes
+
+
+class Remembered:
+    """What this worker keeps of the buckets that it has seen; only of the query that ran last."""
+
+    def __init__(self) -> None:
+        self._plan = ""
+        self._objects: dict[Hashable, Any] = {}
+
+    def take(self, plan: str, key: Hashable) -> Any:
+        """Remove and return what is remembered of a bucket: a batch that fails leaves nothing half changed here."""
+        if plan != self._plan:
+            self._plan, self._objects = plan, {}
+        return self._objects.pop(key, None)
+
+    def keep(self, key: Hashable, value: Any) -> None:
+        """Remember something of a bucket until the next batch."""
+        self._objects[key] = value
+
+
+class Bucket:
+    """Entries of one step in one bucket, during one batch.
+
+    Parameters
+    ----------
+    pages : Pages
+        Where Spark keeps them.
+    step : int
+        Number of the step, the first half of every key.
+    remembered : object, optional
+        What the step kept in :attr:`remember` when this worker ran it for this bucket the last time.
+
+    Attributes
+    ----------
+    note : object
+        A small thing that the step keeps in the manifest.
+    """
+
+    def __init__(self, pages: Pages, step: int, remembered: Any = None) -> None:
+        self._pages = pages
+        self._step = step
+        self.remember = remembered
+        row = pages.getValue((step, _MANIFEST))
+        note, lines = pickle.loads(bytes(row[0])) if row is not None else (None, [])
+        self.note: Any = note
+        self.entries = [Entry(*line) for line in lines]
+        self._stored = note, list(self.entries)
+        self._next = max((entry.slot for entry in self.entries), default=_MANIFEST) + 1
+
+    def read(self, entry: Entry) -> bytes:
+        """Bytes of an entry."""
+        row = self._pages.getValue((self._step, entry.slot))
+        if row is None:
+            raise RuntimeError(f"the state store has lost slot {entry.slot} of step {self._step}")
+        return bytes(row[0])
+
+    def add(self, label: Hashable, data: bytes, size: int) -> Entry:
+        """Write an entry and list it last."""
+        entry = Entry(label, self._next, size, os.urandom(8))
+        self._next += 1
+        self._pages.updateValue((self._step, entry.slot), (data,))
+        self.entries.append(entry)
+        return entry
+
+    def drop(self, unwanted: Callable[[Entry], bool]) -> None:
+        """Remove entries."""
+        for entry in filter(unwanted, self.entries):
+            self._pages.removeKey((self._step, entry.slot))
+        self.entries = [entry for entry in self.entries if not unwanted(entry)]
+
+    def labelled(self, labels: Iterable[Hashable]) -> list[Entry]:
+        """Entries with one of these labels, in the order in which they were written."""
+        wanted = set(labels)
+        return [entry for entry in self.entries if entry.label in wanted]
+
+    def close(self) -> None:
+        """Write the manifest, if it has changed."""
+        if (self.note, self.entries) != self._stored:
+            lines = [tuple(entry) for entry in self.entries]
+            data = pickle.dumps((self.note, lines), pickle.HIGHEST_PROTOCOL)
+            self._pages.updateValue((self._step, _MANIFEST), (data,))
+            self._stored = self.note, list(self.entries)

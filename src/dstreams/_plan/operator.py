@@ -1,0 +1,89 @@
+"""The stateful operator: what Spark's ``transformWithState`` calls for every bucket in every batch."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pyspark.sql import Row
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
+
+from dstreams._plan.batch_time import BatchTime
+from dstreams._plan.bucket import Bucket, Remembered
+from dstreams._plan.chunks import Chunks
+from dstreams._plan.flow import DATA, INITIAL, TICK, Addresses, Flow, Line, StepCall, follow
+
+__all__ = ["Operator"]
+
+_ROW = Row(*Line._fields)
+_remembered = Remembered()
+
+
+class Operator(StatefulProcessor):
+    """All exchanges of one level of the pipe that have steps with state behind them, and those beside them.
+
+    Parameters
+    ----------
+    plan : str
+        Identifies this start of the program; what a worker remembers of another one is of no use.
+    flows : dict of int to Flow
+        What becomes of the records of each exchange.
+    addresses : dict
+        Where rows go.
+    """
+
+    def __init__(self, plan: str, flows: dict[int, Flow], addresses: Addresses) -> None:
+        self._plan = plan
+        self._flows = flows
+        self._addresses = addresses
+
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        """Declare the state: bytes by step and slot."""
+        self._pages = handle.getMapState("state", "step int, slot bigint", "data binary")
+
+    def handleInputRows(self, key: Any, rows: Iterator[Row], timerValues: Any) -> Iterator[Row]:
+        """Handle the rows of one bucket: one of them is the tick, whether or not there are data."""
+        op, _ = key
+        flow = self._flows.get(op)
+        if flow is None:  # on the way to a later exchange, or to the batch side
+            yield from rows
+            return
+        data: list[bytes] = []
+        initial: dict[int, list[bytes]] = {}
+        tick = part = None
+        for row in rows:
+            if row.kind == DATA:
+                data.append(bytes(row.chunk))
+            elif row.kind == TICK:
+                tick, part = BatchTime(*pickle.loads(row.chunk)), row.part
+            else:
+                initial.setdefault(row.kind - INITIAL, []).append(bytes(row.chunk))
+        assert tick is not None and part is not None
+        steps = _Steps(self._plan, self._pages, part, tick, initial)
+        for line in follow(flow, Chunks(data), part, self._addresses, steps):
+            yield _ROW(*line)
+
+    def close(self) -> None:
+        """Nothing is held beyond a batch."""
+
+
+class _Steps:
+    """Runs the steps of one bucket in one batch."""
+
+    def __init__(self, plan: str, pages: Any, part: int, time: BatchTime, initial: dict[int, list[bytes]]) -> None:
+        self._plan = plan
+        self._pages = pages
+        self._part = part
+        self._time = time
+        self._initial = initial
+
+    def __call__(self, call: StepCall, records: Iterable[Any]) -> Chunks:
+        key = (call.number, self._part)
+        bucket = Bucket(self._pages, call.number, _remembered.take(self._plan, key))
+        if call.number in self._initial:
+            call.step.start(bucket, Chunks(self._initial[call.number]), self._time)
+        out = call.step.run(bucket, records, self._time)
+        bucket.close()
+        _remembered.keep(key, bucket.remember)
+        return out

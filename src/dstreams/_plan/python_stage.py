@@ -1,0 +1,45 @@
+"""Functions as Python stages of a plan, without the pandas that PySpark's own methods ask for and do not use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql.udf import UserDefinedFunction
+from pyspark.util import PythonEvalType
+
+from dstreams._plan.workers import worker_environment
+
+__all__ = ["map_in_arrow", "python_column"]
+
+
+def python_column(
+    frame: DataFrame, function: Callable[..., Any], schema: str, kind: int, name: str, pool: str | None = None
+) -> Column:
+    """Wrap a function over all columns of a frame.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What it reads.
+    function : callable
+        Picklable; what it gets depends on `kind`.
+    schema : str
+        Schema of what it gives.
+    kind : int
+        One of ``PythonEvalType``.
+    name : str
+        Name in plans.
+    pool : str, optional
+        Functions with the same pool share Python workers that run nothing else.
+    """
+    udf = UserDefinedFunction(function, returnType=schema, evalType=kind, name=name)
+    with worker_environment(frame.sparkSession.sparkContext, pool):
+        return udf(*frame.columns)
+
+
+def map_in_arrow(frame: DataFrame, function: Any, schema: str, name: str) -> DataFrame:
+    """``frame.mapInArrow(function, schema)``; `function` is an object that is called with the Arrow batches."""
+    column = python_column(frame, function.__call__, schema, PythonEvalType.SQL_MAP_ARROW_ITER_UDF, name)
+    return DataFrame(frame._jdf.mapInArrow(column._jc, False, None), frame.sparkSession)

@@ -1,0 +1,101 @@
+"""What every stream is: a handle on a node of the graph, and how operations add nodes. The methods are elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pyspark import RDD
+
+from dstreams._plan.graph import Missing, Node, OnEmpty
+from dstreams.duration import to_milliseconds
+from dstreams.errors import DStreamTypeError, DStreamValueError
+
+if TYPE_CHECKING:
+    from dstreams.context import StreamingContext
+    from dstreams.dstream import DStream
+
+__all__ = ["K", "Stream", "T", "U", "V", "W", "expect_stream"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+W = TypeVar("W")
+
+
+class Stream(Generic[T]):
+    """Handle on a node; :class:`~dstreams.DStream` adds the operations.
+
+    Parameters
+    ----------
+    node : Node
+        The node.
+    ssc : StreamingContext
+        Its context.
+    """
+
+    def __init__(self, node: Node, ssc: StreamingContext) -> None:
+        self._node = node
+        self._ssc = ssc
+        self._sc = ssc._sc
+        self.is_cached = False
+        self.is_checkpointed = False
+
+    def context(self) -> StreamingContext:
+        """Return the StreamingContext of this stream."""
+        return self._ssc
+
+    def __repr__(self) -> str:
+        return f"DStream({self._node})"
+
+    # ------------------------------------------------------------------ making nodes
+
+    def _derive(
+        self,
+        op: str,
+        func: Callable[[RDD[Any]], RDD[Any]],
+        on_empty: OnEmpty = OnEmpty.EMPTY,
+    ) -> DStream[Any]:
+        """Add an operation that is one function from an RDD to an RDD, on either side."""
+        return self._ssc._stream(
+            Node(op, (self._node,), lambda _, rdd: func(rdd), self._node.slide_ms, on_empty=on_empty)
+        )
+
+    def _derive_with(self, op: str, other: Stream[Any], func: Callable[[RDD[Any], RDD[Any]], RDD[Any]]) -> DStream[Any]:
+        """Add an operation on two streams; where one has no RDD at a time, an empty one stands in."""
+        expect_stream(self, other, op)
+        return self._ssc._stream(
+            Node(
+                op,
+                (self._node, other._node),
+                lambda _, a, b: func(a, b),
+                self._node.slide_ms,
+                on_empty=OnEmpty.SHUFFLE,
+                missing=Missing.EMPTY,
+            )
+        )
+
+    def _partitions(self, numPartitions: int | None, op: str) -> int:
+        if numPartitions is None:
+            return self._sc.defaultParallelism
+        if isinstance(numPartitions, bool) or not isinstance(numPartitions, int) or numPartitions < 1:
+            raise DStreamValueError(f"{op}: Number of partitions must be positive, got {numPartitions!r}")
+        return numPartitions
+
+    def _duration(self, duration: float, name: str) -> int:
+        """Milliseconds of a window or slide, which must be a multiple of this stream's own slide; the old text."""
+        ms = to_milliseconds(duration, name)
+        if ms % self._node.slide_ms:
+            raise DStreamValueError(
+                f"{name} must be multiple of the parent dstream's slide (batch) duration ({self._node.slide_ms} ms)"
+            )
+        return ms
+
+
+def expect_stream(stream: Stream[Any], other: Any, op: str) -> None:
+    """Refuse what is no stream, or one of another context."""
+    if not isinstance(other, Stream):
+        raise DStreamTypeError(f"{op}: the other side must be a DStream, got {type(other).__name__}")
+    if other._ssc is not stream._ssc:
+        raise DStreamValueError(f"{op}: the two DStreams belong to different StreamingContexts")
