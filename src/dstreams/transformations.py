@@ -257,7 +257,7 @@ class Transformations(Stream[T]):
         DStreamValueError
             If the streams have different slide intervals; the old engine's text.
         """
-        if isinstance(other, DStream) and self._node.slide_ms != other._node.slide_ms:
+        if isinstance(other, Stream) and self._node.slide_ms != other._node.slide_ms:
             raise DStreamValueError("the two DStream should have same slide duration")
         expect_stream(self, other, "union")
         return self._ssc._stream(

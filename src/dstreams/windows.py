@@ -66,10 +66,8 @@ class WindowOperations(Transformations[T]):
         -------
         DStream[T]
         """
-        keyed: WindowOperations[tuple[int, T]] = self.map(lambda x: (1, x))
-        reduced: DStream[Any] = keyed.reduceByKeyAndWindow(
-            reduceFunc, invReduceFunc, windowDuration, slideDuration, 1
-        )
+        keyed: WindowOperations[Any] = self.map(lambda x: (1, x))
+        reduced: DStream[Any] = keyed.reduceByKeyAndWindow(reduceFunc, invReduceFunc, windowDuration, slideDuration, 1)
         return reduced.map(operator.itemgetter(1))
 
     def countByWindow(self, windowDuration: float, slideDuration: float) -> DStream[int]:

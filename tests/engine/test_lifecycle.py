@@ -309,35 +309,11 @@ def test_nobodys_session_is_changed(spark_session, streaming):
 # ---------------------------------------------------------------------- what this version refuses
 
 
-def test_stateful_operations_are_refused(streaming):
-    ssc = streaming()
-    pairs = endless(ssc).map(lambda x: (x, 1))
-    for define in (
-        lambda: pairs.updateStateByKey(lambda values, state: state),
-        lambda: pairs.mapWithState(None),
-        lambda: pairs.window(2),
-        lambda: pairs.window(2, 1),
-        lambda: pairs.reduceByWindow(max, None, 2, 1),
-        lambda: pairs.countByWindow(2, 1),
-        lambda: pairs.countByValueAndWindow(2, 1),
-        lambda: pairs.groupByKeyAndWindow(2, 1),
-        lambda: pairs.reduceByKeyAndWindow(max, None, 2),
-    ):
-        with pytest.raises(UnsupportedDStreamOperation, match="state and windows are not translated yet"):
-            define()
-    with pytest.raises(DStreamValueError, match=r"windowDuration must be multiple of .* duration \(1000 ms\)"):
-        pairs.window(1.5)
-    with pytest.raises(DStreamValueError, match=r"slideDuration must be multiple of .* duration \(1000 ms\)"):
-        pairs.window(2, 1.5)
-
-
 def test_recovery_is_refused(streaming, tmp_path):
     ssc = streaming()
     for define in (
-        lambda: ssc.checkpoint(str(tmp_path / "c")),
         lambda: StreamingContext.getOrCreate(str(tmp_path / "c"), lambda: ssc),
         lambda: StreamingContext.getActiveOrCreate(str(tmp_path / "c"), lambda: ssc),
-        lambda: endless(ssc).checkpoint(10),
     ):
         with pytest.raises(UnsupportedDStreamOperation, match="no recovery from a checkpoint directory yet"):
             define()

@@ -611,25 +611,3 @@ def test_a_context_knows_its_streams(streaming: Streaming, spark_context: SparkC
     stream = ssc.queueStream([[1]])
     assert stream.context() is ssc
     assert ssc.sparkContext is spark_context
-
-
-@pytest.mark.parametrize(
-    "operation",
-    [
-        lambda s: s.window(2),
-        lambda s: s.reduceByWindow(add, None, 2, 1),
-        lambda s: s.countByWindow(2, 1),
-        lambda s: s.countByValueAndWindow(2, 1),
-        lambda s: s.groupByKeyAndWindow(2, 1),
-        lambda s: s.reduceByKeyAndWindow(add, None, 2),
-        lambda s: s.updateStateByKey(lambda new, old: old),
-        lambda s: s.checkpoint(2),
-        lambda s: s.context().checkpoint("somewhere"),
-    ],
-)
-def test_state_and_windows_are_refused_before_anything_starts(
-    streaming: Streaming, operation: Callable[[Any], Any]
-) -> None:
-    with pytest.raises(NotImplementedError, match="Nothing was started") as caught:
-        operation(streaming().queueStream([[1]]))
-    assert isinstance(caught.value, DStreamError)

@@ -9,25 +9,20 @@ that has no RDD, unions of streams that are serialized differently.
 from __future__ import annotations
 
 import operator
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pytest
 from pyspark import RDD, SparkContext
-from pyspark.streaming import StreamingContext as OldStreamingContext
 
-from dstreams import StreamingContext
-from tests.harness import Parts, run_table
+from tests.parity.side_by_side import Program, Result, add, listed, normal, on_both_engines
 
 pytestmark = pytest.mark.parity
 
 BATCHES = 3
 AT_ONCE = 10
 """Programs that run in one context. Each task knows the plans of all of them, so that more of them take longer."""
-INTERVAL = 0.5
 
 
 @dataclass
@@ -35,6 +30,7 @@ class Inputs:
     """Queues that all programs read; the streams are of either engine."""
 
     ssc: Any
+    pulse: Any
     numbers: Any
     pairs: Any
     others: Any
@@ -44,31 +40,15 @@ class Inputs:
     def of(cls, ssc: Any) -> Inputs:
         sc = ssc.sparkContext
         words = ["to be or not to be", "", "ü \U0001f600", "that is"]
+        numbers = ssc.queueStream([[1, 2, 3, 4, 5], [], [6]])
         return cls(
             ssc,
-            ssc.queueStream([[1, 2, 3, 4, 5], [], [6]]),
+            numbers,
+            numbers,
             ssc.queueStream([sc.parallelize([("a", 1), ("b", 2), ("a", 3), ("c", None)], 3), sc.parallelize([], 2)]),
             ssc.queueStream([[("a", "x"), ("d", [1])], [("a", "y")], []], default=[("z", "default")]),
             ssc.queueStream([words, ["be"], ["x"]], oneAtATime=False),
         )
-
-
-@dataclass
-class Program:
-    """A program, and what is certain of its result."""
-
-    name: str
-    build: Callable[[Inputs], Any]
-    by_partition: bool = True
-    """Whether it is certain in which partition a record is."""
-
-
-def add(a: Any, b: Any) -> Any:
-    return a + b
-
-
-def listed(values: Any) -> list[Any]:
-    return sorted(values, key=repr)
 
 
 def both(sides: Any) -> tuple[list[Any], list[Any]]:
@@ -168,49 +148,21 @@ PROGRAMS = [
             .map(lambda kv: (kv[1], kv[0])).groupByKey(3).mapValues(listed)),
 ]  # fmt: skip
 
-Result = list[dict[str, Parts | None]]
-
-
-def run(make_context: Callable[[], Any]) -> Result:
-    batches: Result = [{} for _ in range(BATCHES)]
-    for first in range(0, len(PROGRAMS), AT_ONCE):
-        inputs = Inputs.of(make_context())
-        streams = {program.name: program.build(inputs) for program in PROGRAMS[first : first + AT_ONCE]}
-        for batch, found in zip(batches, run_table(inputs.ssc, streams, inputs.numbers, BATCHES), strict=True):
-            batch.update(found)
-    return batches
-
 
 @pytest.fixture(scope="module")
-def old(spark_context: SparkContext) -> Result:
-    """Results of the engine that PySpark ships."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return run(lambda: OldStreamingContext(spark_context, INTERVAL))
-
-
-@pytest.fixture(scope="module")
-def new(spark_context: SparkContext, old: Result) -> Result:
-    """Results of this package, after the old engine has stopped."""
-    return run(lambda: StreamingContext(spark_context, INTERVAL))
-
-
-def normal(parts: Parts | None, by_partition: bool) -> Any:
-    if parts is None:
-        return "not called"
-    if by_partition:
-        return [listed(part) for part in parts]
-    return len(parts), listed(record for part in parts for record in part)
+def results(spark_context: SparkContext) -> tuple[Result, Result]:
+    """Of the engine that PySpark ships, and of this package."""
+    return on_both_engines(spark_context, Inputs.of, PROGRAMS, BATCHES, AT_ONCE)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_same_results(program: Program, old: Result, new: Result) -> None:
-    ours = [normal(batch[program.name], program.by_partition) for batch in new]
-    theirs = [normal(batch[program.name], program.by_partition) for batch in old]
+def test_same_results(program: Program, results: tuple[Result, Result]) -> None:
+    theirs, ours = ([normal(batch[program.name], program.by_partition) for batch in result] for result in results)
     assert ours == theirs
 
 
-def test_the_programs_do_something(old: Result) -> None:
+def test_the_programs_do_something(results: tuple[Result, Result]) -> None:
+    old, _ = results
     silent = [name for name in old[0] if all(not any(batch[name] or []) for batch in old)]
     assert silent == ["count without partitions", "transform to something false"]
     assert len(PROGRAMS) >= 25

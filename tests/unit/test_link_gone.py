@@ -18,4 +18,4 @@ def test_no_batch_follows_when_the_driver_is_gone() -> None:
         clock.call("due")
     rows, end = TickReader(clock).read({"time": 5000})
     assert (list(rows), end) == ([], {"time": 5000})
-    assert QueueReader(clock, clock).latestOffset({"n": 3}, None) == {"n": 3}
+    assert QueueReader(clock, clock, None).latestOffset({"n": 3}, None) == {"n": 3}

@@ -1,0 +1,92 @@
+"""Runs the same programs on the engine that PySpark ships and on this one, batch by batch.
+
+Programs are written once, against the public API. They run side by side on the same queues, many in one context, on
+the old engine and then on ours.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark import SparkContext
+from pyspark.streaming import StreamingContext as OldStreamingContext
+
+from dstreams import StreamingContext
+from tests.harness import Parts, run_table
+
+__all__ = ["Program", "Result", "add", "listed", "normal", "on_both_engines"]
+
+INTERVAL = 0.5
+"""Seconds between two batches of the old engine; ours does not wait."""
+Result = list[dict[str, Parts | None]]
+"""For each batch the partitions of each program by name; None where it had no RDD."""
+
+
+@dataclass
+class Program:
+    """A program, and what is certain of its result."""
+
+    name: str
+    build: Callable[[Any], Any]
+    by_partition: bool = True
+    """Whether it is certain in which partition a record is."""
+
+
+def add(a: Any, b: Any) -> Any:
+    return a + b
+
+
+def listed(values: Any) -> list[Any]:
+    return sorted(values, key=repr)
+
+
+def on_both_engines(
+    sc: SparkContext, make_inputs: Callable[[Any], Any], programs: Sequence[Program], batches: int, at_once: int
+) -> tuple[Result, Result]:
+    """Results of the old engine and of ours.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        Where to run.
+    make_inputs : callable
+        Makes the inputs of a context of either engine; they have an attribute ``pulse``, a queue.
+    programs : sequence of Program
+        What to run.
+    batches : int
+        How many batches.
+    at_once : int
+        Programs that run in one context.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        old = _run(lambda: OldStreamingContext(sc, INTERVAL), make_inputs, programs, batches, at_once)
+    return old, _run(lambda: StreamingContext(sc, INTERVAL), make_inputs, programs, batches, at_once)
+
+
+def _run(
+    make_context: Callable[[], Any],
+    make_inputs: Callable[[Any], Any],
+    programs: Sequence[Program],
+    batches: int,
+    at_once: int,
+) -> Result:
+    result: Result = [{} for _ in range(batches)]
+    for first in range(0, len(programs), at_once):
+        ssc = make_context()
+        inputs = make_inputs(ssc)
+        streams = {program.name: program.build(inputs) for program in programs[first : first + at_once]}
+        for batch, found in zip(result, run_table(ssc, streams, inputs.pulse, batches), strict=True):
+            batch.update(found)
+    return result
+
+
+def normal(parts: Parts | None, by_partition: bool) -> Any:
+    if parts is None:
+        return "not called"
+    if by_partition:
+        return [listed(part) for part in parts]
+    return len(parts), listed(record for part in parts for record in part)
