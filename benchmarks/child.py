@@ -16,10 +16,13 @@ paces = {name: job[name] for name in ("interval", "warm_up", "measured")}
 with tempfile.TemporaryDirectory(dir=job["scratch"]) as scratch:
     if job["kind"] == "words":
         rows = engines.run_words(job["engine"], job["files"], job["expected"], scratch, **paces)
-    elif job["kind"] == "empty":
-        rows = engines.run_empty(job["engine"], scratch, **paces)
-    else:
+    elif job["kind"] in ("empty", "empty-state"):
+        rows = engines.run_empty(job["engine"], scratch, job["kind"] == "empty-state", **paces)
+    elif job["kind"] == "memory":
         rows = engines.run_memory(job["engine"], job["words"], job["interval"], job["measured"])
+    else:
+        sizes = {name: job[name] for name in ("keys", "touched", "slots", "fill", "seed")}
+        rows = engines.run_queue(job["engine"], job["kind"], scratch, sizes, **paces)
     result = {"rows": rows, "versions": engines.versions(SparkContext._active_spark_context)}
     Path(sys.argv[2]).write_text(json.dumps(result))
 # The figures are written: no need to wait for Spark's orderly end.

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pyspark
 from pyspark import SparkConf, SparkContext
-from workloads import add, pair, split, word_count
+from workloads import add, keep_state, pair, queue_batches, running_word_count, split, word_count
 
 CORES = 2
 TIMEOUT = 120
@@ -84,13 +84,13 @@ class DStreams:
         self.ssc.addStreamingListener(Listener())
 
     def start(self, directory, counted):
-        """Run the word count on a directory; `counted` gets the time and the count of each batch, or None to print."""
-        words = word_count(self.ssc.textFileStream(directory))
-        if counted is None:
-            words.pprint()
-        else:
-            words.foreachRDD(lambda moment, rdd: counted(round(moment.timestamp() * 1000), rdd.count()))
+        """Run the word count on a directory; `counted` gets the time and the count of each batch."""
+        self.count(word_count(self.ssc.textFileStream(directory)), counted)
         self.ssc.start()
+
+    def count(self, stream, counted):
+        """Count every batch of a stream."""
+        stream.foreachRDD(lambda moment, rdd: counted(round(moment.timestamp() * 1000), rdd.count()))
 
     def rows(self):
         if self.engine == "legacy":
@@ -242,12 +242,20 @@ def run_words(engine, files, expected, scratch, interval, warm_up, measured):
     return [by_key[key] for key in keys[warm_up:]]
 
 
-def run_empty(engine, scratch, interval, warm_up, measured):
-    """A directory in which nothing appears."""
+def run_empty(engine, scratch, state, interval, warm_up, measured):
+    """A directory in which nothing appears, or with state only a hundred words before the first batch."""
     watched = Path(scratch, "watched")
     watched.mkdir()
     run = make(engine, interval)
-    run.start(str(watched), None)
+    lines = run.ssc.textFileStream(str(watched))
+    if state:
+        run.ssc.checkpoint(str(Path(scratch, "checkpoint")))
+    (running_word_count if state else word_count)(lines).pprint()
+    run.ssc.start()
+    if state:
+        written = Path(scratch, "words.txt")
+        written.write_text(" ".join(f"word{i}" for i in range(100)))
+        os.rename(written, watched / "words.txt")
     try:
         rows = _wait_for(run, lambda rows: len(rows) >= warm_up + measured)
     finally:
@@ -255,37 +263,113 @@ def run_empty(engine, scratch, interval, warm_up, measured):
     return sorted(rows, key=lambda row: row["due"])[warm_up : warm_up + measured]
 
 
+def run_queue(engine, kind, scratch, sizes, interval, warm_up, measured):
+    """A program with state on a queue: first come the batches with all keys, then those that touch some of them.
+
+    The old engine checkpoints the RDD of its state every ten batches, whatever the interval.
+    """
+    memory_wanted = kind == "memory-state"
+    kind = "update" if memory_wanted else kind
+    skipped = sizes["fill"] + warm_up
+    batches, expected = queue_batches(kind, batches=warm_up + measured + memory_wanted, **sizes)
+    if memory_wanted:  # it is read in a first batch with one key, before those that are timed, and in one at the end
+        batches.insert(0, [(0, 1)])
+        expected.insert(0, 1)
+        skipped += 1
+    run = DStreams(engine, interval, {"spark.driver.memory": "4g"} if memory_wanted else {})
+    run.sc.setCheckpointDir(str(Path(scratch, "checkpoint")))
+    counts = queue.Queue()
+    pause = Pause([0, skipped - 1, len(batches) - 1] if memory_wanted else [])
+
+    def counted(due, count):
+        counts.put((due, count))
+        pause.here()
+
+    stream = keep_state(kind, run.ssc.queueStream(batches), sizes["slots"], interval)
+    if kind in ("update", "reduce-window"):
+        stream.checkpoint(10 * interval)
+    run.count(stream, counted)
+    dues, memories = [], []
+    run.ssc.start()
+    try:
+        for i, wanted in enumerate(expected):
+            due, count = _get(counts, run)
+            if count != wanted:
+                raise AssertionError(f"{engine}: batch {i} has {count} records, not {wanted}")
+            dues.append(due)
+            if i in pause.batches:
+                pause.wait(run)
+                memories.append({"batches": i + 1, "keys": wanted, **memory(run.sc)})
+                pause.go_on()
+        rows = _wait_for(run, lambda rows: any(row["due"] == dues[-1] for row in rows))
+    finally:
+        pause.end()
+        run.stop()
+    by_due = {row["due"]: row for row in rows}
+    return [by_due[due] for due in dues[skipped : skipped + measured]] + memories
+
+
+class Pause:
+    """Holds some batches in their output while the memory is read, so that it is read at the same point of each.
+
+    Parameters
+    ----------
+    batches : list of int
+        Numbers of these batches, from 0.
+    """
+
+    def __init__(self, batches):
+        self.batches = batches
+        self._seen = 0
+        self._waits, self._may = threading.Event(), threading.Event()
+
+    def here(self):
+        """Called by the output in every batch."""
+        if self._seen in self.batches:
+            self._waits.set()
+            self._may.wait(TIMEOUT)
+            self._may.clear()
+        self._seen += 1
+
+    def wait(self, run):
+        """Wait for the next batch that is held."""
+        while not self._waits.wait(0.2):
+            run.check()
+        self._waits.clear()
+
+    def go_on(self):
+        """Let it go on."""
+        self._may.set()
+
+    def end(self):
+        """Hold no batch any more."""
+        self.batches = []
+        self._may.set()
+
+
 def run_memory(engine, words, interval, measured):
     """As many batches as fast as possible; the memory in use after the first hundred and at the end."""
     run = DStreams(engine, interval, {"spark.streaming.dstreams.paced": "false",
                                       "spark.sql.streaming.numRecentProgressUpdates": "100"})  # fmt: skip
     lines = [" ".join(f"word{i}" for i in range(10))] * (words // 10)
-    batches, rows, wanted = 0, [], sorted({100, measured})
-    go_on = threading.Event()
-    asked = threading.Event()
+    wanted, rows = sorted({100, measured}), []
+    pause = Pause([batches - 1 for batches in wanted])
 
     def output(rdd):
-        nonlocal batches
         if rdd.count() != 10:
             raise AssertionError("wrong count")
-        batches += 1
-        if batches in wanted:  # hold this batch until the memory is read, so that it is read at the same point
-            go_on.clear()
-            asked.set()
-            go_on.wait(TIMEOUT)
+        pause.here()
 
     word_count(run.ssc.queueStream([lines], default=lines)).foreachRDD(output)
     start = time.time()
     run.ssc.start()
     try:
-        for _ in wanted:
-            while not asked.wait(0.2):
-                run.check()
-            asked.clear()
+        for batches in wanted:
+            pause.wait(run)
             rows.append({"batches": batches, "seconds": round(time.time() - start, 1), **memory(run.sc)})
-            go_on.set()
+            pause.go_on()
     finally:
-        go_on.set()
+        pause.end()
         run.stop()
     return rows
 

@@ -1,6 +1,6 @@
 """Measure dstreams against the old engine, against a hand-written job and against no engine at all.
 
-``python benchmarks/run.py --quick`` takes under three minutes, without ``--quick`` about half an hour. The engines
+``python benchmarks/run.py --quick`` takes under five minutes, without ``--quick`` about an hour. The engines
 take turns, each run is a process of its own, and every figure is a ratio of what one run measured; see
 ``docs/performance.md``, where the table is written to.
 """
@@ -77,6 +77,9 @@ def measure(workload, rounds, seed, scratch):
             found["loop"].append(round(timed_loop(files[turn % 2])[0] * 1000, 1))
         for engine in taking_part:
             job = {**asdict(workload), "engine": engine, "files": list(map(str, files)), "expected": expected}
+            job["seed"] = seed
+            if engine == "small":
+                job.update(engine="dstreams", keys=workload.few_keys)
             result = child({**job, "scratch": str(scratch)}, scratch)
             found["versions"] = result["versions"]
             found["rows"] += [{"engine": engine, "round": turn, **row} for row in result["rows"]]

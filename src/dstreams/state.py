@@ -145,7 +145,7 @@ class StateOperations(Transformations[T]):
 
         return Node(
             op, (self._node, *start), evaluate, self._node.slide_ms,
-            state=True, checkpointed=True, on_empty=OnEmpty.SHUFFLE, site=site,
+            step=step, checkpointed=True, on_empty=OnEmpty.SHUFFLE, site=site,
         )  # fmt: skip
 
 

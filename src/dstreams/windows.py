@@ -205,7 +205,7 @@ class WindowOperations(Transformations[T]):
                 (self._node,),
                 lambda _, rdd: evaluate(rdd),
                 slide_ms,
-                state=True,
+                step=step,
                 checkpointed=checkpointed,
                 on_empty=OnEmpty.SHUFFLE,
                 site=site,

@@ -19,11 +19,14 @@ class BatchTime:
         Time of the batch before this one, `zero_ms` for the first.
     now_ms : int
         Time of the batch: the end of its interval.
+    absent : tuple of int
+        Numbers of the steps whose parent has no RDD in this batch.
     """
 
     zero_ms: int
     before_ms: int
     now_ms: int
+    absent: tuple[int, ...] = ()
 
     def due(self, slide_ms: int) -> bool:
         """Whether a stream with this slide interval has an RDD in this batch.

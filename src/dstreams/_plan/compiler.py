@@ -12,8 +12,8 @@ of stages in which a node with several readers is computed once, whether or not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +39,29 @@ from dstreams._plan.streaming_rdd import (
 from dstreams.errors import DStreamError, DStreamTypeError, StreamingSideError
 
 if TYPE_CHECKING:
+    from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
 __all__ = ["Branch", "Placement", "Plan", "compile_plan", "place"]
 
-Frames = Callable[["Source"], DataFrame]
+Frames = Callable[["Source | Handed"], DataFrame]
 BucketIds = Callable[[int, int], Sequence[int]]
 Function = Callable[[Any], Iterable[Any]]
+
+
+class Handed:
+    """What an exchange reads in the place of a source: the RDDs that a node has on the batch side.
+
+    Parameters
+    ----------
+    node : Node
+        The node.
+    """
+
+    decode: Decode = staticmethod(read_chunks)
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
 
 
 @dataclass(frozen=True)
@@ -60,15 +76,27 @@ class Placement:
         Nodes of the streaming side whose RDDs the batch side gets, in order of definition.
     shared : set of Node
         Nodes with several readers.
+    handed : list of Node
+        Nodes of the batch side whose RDDs this plan reads; only for an exchange.
+    exchanges : list of Placement
+        Plans for the operations with state that follow the batch side, each for those that can run in one, in the
+        order in which they run.
     """
 
     lifted: dict[Node, StreamingRDD]
     frontier: list[Node]
     shared: set[Node]
+    handed: list[Node] = field(default_factory=list)
+    exchanges: list[Placement] = field(default_factory=list)
 
     def side(self, node: Node) -> str:
         """Where a node runs, in words."""
-        return "streaming plan" if node in self.lifted else "batch side"
+        if node in self.lifted:
+            return "streaming plan"
+        for number, exchange in enumerate(self.exchanges, 1):
+            if node in exchange.lifted and node not in exchange.handed:
+                return f"exchange {number}"
+        return "batch side"
 
 
 @dataclass(frozen=True)
@@ -115,12 +143,15 @@ class Plan:
         Nodes of the pipe.
     partitions : int
         Partitions of the stateful operators; Spark takes them from a setting.
+    steps : dict of Step to int
+        Numbers of the steps with state.
     """
 
     frame: DataFrame
     branches: list[Branch]
     piped: list[Branch]
     partitions: int
+    steps: dict[Step, int]
 
 
 def place(graph: Graph, context: PlanContext) -> Placement:
@@ -136,7 +167,11 @@ def place(graph: Graph, context: PlanContext) -> Placement:
     uses = graph.uses()
     shared = {node for node, n in uses.items() if n > 1}
     cut = {node for node in graph.nodes if node.storage_level or (node in shared and not node.source)}
-    toward_state = _toward_state(graph)
+    could: set[Node] = set()
+    for node in graph.live():
+        if node.source or (_liftable(node) and all(parent in could for parent in node.parents)):
+            could.add(node)
+    toward_state = _leading_to_state(could)
     lifted: dict[Node, StreamingRDD] = {}
     for node in graph.live():
         if node.source:
@@ -157,8 +192,40 @@ def place(graph: Graph, context: PlanContext) -> Placement:
     for node in graph.live():
         if node not in lifted:
             handed_over.update(parent for parent in node.parents if parent in lifted)
+    exchanges = _exchanges(graph, set(lifted), shared, context)
     frontier = [node for node in lifted if node in handed_over]
-    return Placement(lifted, frontier, shared)
+    return Placement(lifted, frontier, shared, exchanges=exchanges)
+
+
+def _exchanges(graph: Graph, lifted: set[Node], shared: set[Node], context: PlanContext) -> list[Placement]:
+    """Place the operations with state that the batch side comes before, as many as possible in each exchange."""
+    found: list[Placement] = []
+    placed, live = set(lifted), graph.live()
+    while any(node.step is not None and node not in placed for node in live):
+        later: set[Node] = set()  # what can only be computed when this exchange, or a later one, has run
+        inside: dict[Node, None] = {}
+        for node in live:
+            if node in placed:
+                continue
+            fed = node.step is not None and not any(parent in later for parent in node.parents)
+            within = _liftable(node) and node.parents and all(parent in inside for parent in node.parents)
+            if fed or within:
+                inside[node] = None
+            elif any(parent in later or parent in inside for parent in node.parents):
+                later.add(node)
+        leading = _leading_to_state(inside.keys())
+        inside = {node: None for node in inside if node in leading}
+        handed = [node for node in live if node not in inside and any(node in reader.parents for reader in inside)]
+        rdds = {node: StreamingRDD(Read(Handed(node)), context) for node in handed}
+        for node in inside:
+            rdd = node.evaluate(None, *(rdds[parent] for parent in node.parents))
+            assert isinstance(rdd, StreamingRDD)
+            rdds[node] = rdd
+        wanted = {output.node for output in graph.outputs} | {node for node in inside if node.storage_level}
+        wanted |= {parent for node in live if node not in inside for parent in node.parents}
+        found.append(Placement(rdds, [node for node in inside if node in wanted], shared, handed))
+        placed |= inside.keys()
+    return found
 
 
 def _liftable(node: Node) -> bool:
@@ -166,17 +233,13 @@ def _liftable(node: Node) -> bool:
     return node.liftable and len({parent.slide_ms for parent in node.parents}) <= 1
 
 
-def _toward_state(graph: Graph) -> set[Node]:
-    """Nodes that can be lifted and lead to an operation with state that can be, itself included."""
-    could: set[Node] = set()
-    for node in graph.live():
-        if node.source or (_liftable(node) and all(parent in could for parent in node.parents)):
-            could.add(node)
+def _leading_to_state(could: Collection[Node]) -> set[Node]:
+    """Of the nodes that can be lifted, those that lead to an operation with state, itself included."""
     found: set[Node] = set()
-    stack = [node for node in could if node.state]
+    stack = [node for node in could if node.step is not None]
     while stack:
         node = stack.pop()
-        if node not in found:
+        if node in could and node not in found:
             found.add(node)
             stack.extend(node.parents)
     return found
@@ -207,10 +270,8 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
     columns = ["0 as tag", "chunk"] if piped else ["chunk"]
     mark = tick.selectExpr(*columns).coalesce(1)
     members: list[DataFrame] = []
-    partitions = 1
+    pipe = Pipe(delivered)
     if piped:
-        pipe = Pipe(delivered)
-        partitions = pipe.partitions
         members += [pipe.frame(lowering.read, tick, bucket_ids), mark]
     branches: list[Branch] = []
     for node in placement.frontier:
@@ -220,7 +281,7 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
         _check_picklable(rest, node)
         members += [*(frame.selectExpr(*columns) for frame in lowering.members(stage, node)), mark]
         branches.append(Branch(node, _without_input(node, placement), rest))
-    return Plan(reduce(DataFrame.union, members), branches, piped, partitions)
+    return Plan(reduce(DataFrame.union, members), branches, piped, pipe.partitions, pipe.steps)
 
 
 def _piped(placement: Placement) -> tuple[list[Branch], dict[Stage, int]]:
@@ -259,7 +320,7 @@ def _without_input(node: Node, placement: Placement) -> OnEmpty:
     """What comes out of a frontier node when no source has a record."""
     state: dict[Node, OnEmpty] = {}
     for lifted in placement.lifted:
-        before = [state[parent] for parent in lifted.parents]
+        before = [state[parent] for parent in lifted.parents if parent in state]
         # Before the first shuffle there are no partitions without input; after it, empty ones.
         asks_partitions = lifted.on_empty in (OnEmpty.PER_PARTITION, OnEmpty.COUNT)
         if OnEmpty.PER_PARTITION in before or (asks_partitions and OnEmpty.SHUFFLE in before):
@@ -286,9 +347,9 @@ class _Lowering:
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
-        self._reads: dict[Source, DataFrame] = {}
+        self._reads: dict[Source | Handed, DataFrame] = {}
 
-    def read(self, source: Source) -> DataFrame:
+    def read(self, source: Source | Handed) -> DataFrame:
         """Frame of a source, which is opened once."""
         if source not in self._reads:
             self._reads[source] = self._frames(source)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyspark import RDD, StorageLevel
 
+    from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
 __all__ = ["Graph", "Missing", "Node", "OnEmpty", "Output", "call_site"]
@@ -62,8 +63,8 @@ class Node:
         Slide interval in milliseconds.
     liftable : bool
         True if `evaluate` neither looks at data nor at the time, so that it can build the streaming plan.
-    state : bool
-        True if it has a step with state, which runs in a streaming plan only.
+    step : Step, optional
+        Its step with state, which runs in a streaming plan only.
     checkpointed : bool
         True if the old engine asks for a checkpoint directory.
     """
@@ -73,7 +74,7 @@ class Node:
     evaluate: Evaluate
     slide_ms: int
     liftable: bool = True
-    state: bool = False
+    step: Step | None = None
     checkpointed: bool = False
     on_empty: OnEmpty = OnEmpty.EMPTY
     missing: Missing = Missing.SKIP

@@ -83,7 +83,10 @@ class _Steps:
         bucket = Bucket(self._pages, call.number, _remembered.take(self._plan, key))
         if call.number in self._initial:
             call.step.start(bucket, Chunks(self._initial[call.number]), self._time)
-        out = call.step.run(bucket, records, self._time)
+        if call.number in self._time.absent:
+            out = call.step.idle(bucket, self._time)
+        else:
+            out = call.step.run(bucket, records, self._time)
         bucket.close()
         _remembered.keep(key, bucket.remember)
         return out

@@ -36,6 +36,8 @@ from dstreams._plan.python_stage import map_in_arrow, python_column
 from dstreams._plan.streaming_rdd import Narrow, Read, Shuffle, Stage, Stateful, UnionOf, parents_of
 
 if TYPE_CHECKING:
+    from dstreams._plan.compiler import Handed
+    from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
 __all__ = ["Pipe", "ancestors", "has_state"]
@@ -88,9 +90,14 @@ class Pipe:
         self._steps: dict[Stateful, int] = {stage: number for number, stage in enumerate(states)}
         self.partitions = max((stage.partitions for stage in exchanges), default=1)
 
+    @property
+    def steps(self) -> dict[Step, int]:
+        """Numbers of the steps with state."""
+        return {stage.step: number for stage, number in self._steps.items()}
+
     def frame(
         self,
-        source_frame: Callable[[Source], DataFrame],
+        source_frame: Callable[[Source | Handed], DataFrame],
         tick: DataFrame,
         bucket_ids: Callable[[int, int], Sequence[int]],
     ) -> DataFrame:

@@ -19,6 +19,7 @@ from dstreams._plan.combine import Combiner
 from dstreams.errors import DStreamValueError, StreamingSideError
 
 if TYPE_CHECKING:
+    from dstreams._plan.compiler import Handed
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
@@ -32,9 +33,9 @@ def KEEP(key: Any) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """The rows of a source."""
+    """The rows of a source, or for an exchange of what stands for one."""
 
-    source: Source
+    source: Source | Handed
 
 
 @dataclass(frozen=True, eq=False)

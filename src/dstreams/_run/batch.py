@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dstreams._plan.batch_time import BatchTime
     from dstreams._plan.compiler import Placement, Plan
+    from dstreams._run.exchange import Exchange
 
 __all__ = ["Batch", "BatchSide"]
 
@@ -52,9 +53,8 @@ class Batch:
         self.when = when
         self.time = datetime.fromtimestamp(when.now_ms / 1000)
         self._sc = sc
-        self._frontier = frontier
         self._placement = placement
-        self._at_frontier = set(placement.frontier)
+        self._frontiers = dict.fromkeys(placement.frontier, frontier)
         self._rdds: dict[Node, RDD[Any] | None] = {}
         self._persisted: list[RDD[Any]] = []
 
@@ -64,18 +64,24 @@ class Batch:
             self._rdds[node] = self._keep(node, self._make(node))
         return self._rdds[node]
 
+    def exchange(self, exchange: Exchange) -> None:
+        """Run operations with state whose input is on the batch side; from now on their nodes have RDDs."""
+        frontier = exchange.run(self.when, {node: self.rdd(node) for node in exchange.placement.handed})
+        self._frontiers.update(dict.fromkeys(exchange.placement.frontier, frontier))
+
     def forget(self) -> None:
         """Give back the memory of the RDDs that we persisted; they can still be computed again."""
         for rdd in self._persisted:
             rdd.unpersist()
         self._persisted.clear()
-        self._frontier.forget()
+        for frontier in {id(frontier): frontier for frontier in self._frontiers.values()}.values():
+            frontier.forget()
 
     def _make(self, node: Node) -> RDD[Any] | None:
         if not self.when.due(node.slide_ms):
             return None
-        if node in self._at_frontier:
-            return self._frontier.rdd(node)
+        if node in self._frontiers:
+            return self._frontiers[node].rdd(node)
         parents = [self.rdd(parent) for parent in node.parents]
         if node.missing is Missing.SKIP and any(parent is None for parent in parents):
             return None
@@ -130,9 +136,10 @@ class BatchSide:
         self._bus = bus
         self._remember_ms = remember_ms
         self._failed = failed
+        self.exchanges: list[Exchange] = []
         self.remembered: dict[int, Batch] = {}
 
-    def run(self, jdf: JavaObject, when: BatchTime, inputs: dict[int, InputInfo]) -> None:
+    def run(self, jdf: JavaObject, when: BatchTime, inputs: dict[int, InputInfo], strict: bool) -> bool:
         """Run all outputs of one batch.
 
         Parameters
@@ -143,35 +150,54 @@ class BatchSide:
             Batch time.
         inputs : dict of int to InputInfo
             What the receivers gave.
+        strict : bool
+            True if a batch in which an output fails must not be committed.
+
+        Returns
+        -------
+        bool
+            Whether the batch may be committed.
         """
         time_ms = when.now_ms
         info = BatchInfo(Time(time_ms), now_ms(), inputs)
         try:
             batch = Batch(self._sc, when, Frontier(self._sc, jdf, self._plan), self._placement)
             self.remembered[time_ms] = batch
+            for exchange in self.exchanges:
+                batch.exchange(exchange)
             jobs = [(output, rdd) for output in self._graph.outputs if (rdd := batch.rdd(output.node)) is not None]
         except BaseException as error:  # SystemExit too: a callback does not end the program, as on the old engine
             self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"))
             self._forget(time_ms)
-            return
+            # The operators have not all run: Spark refuses to commit that.
+            return not (strict or self._plan.piped or self.exchanges)
         if not jobs:  # no stream that an output looks at is due
-            self._forget(time_ms)
-            return
+            self._complete(time_ms)
+            return True
         self._bus.post("onBatchSubmitted", "batchInfo", info.copy())
         info._processingStartTime = now_ms()
         self._bus.post("onBatchStarted", "batchInfo", info.copy())
-        for output, rdd in jobs:
-            self._run_output(output, rdd, batch, info)
+        succeeded = [self._run_output(output, rdd, batch, info) for output, rdd in jobs]
         info._processingEndTime = now_ms()
         self._bus.post("onBatchCompleted", "batchInfo", info)
-        self._forget(time_ms)
+        if strict and not all(succeeded):
+            self._forget(time_ms)
+            return False
+        self._complete(time_ms)
+        return True
 
     def forget_all(self) -> None:
         """Give back the memory of all remembered batches, at the end of the query; ``slice`` still finds them."""
         for batch in self.remembered.values():
             batch.forget()
 
-    def _run_output(self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo) -> None:
+    def _complete(self, time_ms: int) -> None:
+        for exchange in self.exchanges:
+            exchange.complete()
+        self._forget(time_ms)
+
+    def _run_output(self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo) -> bool:
+        """Run an output; False if it failed."""
         report = OutputInfo(info.batchTime(), output.number, output.op, str(output), now_ms())
         info._outputOperationInfos[output.number] = report
         self._bus.post("onOutputOperationStarted", "outputOperationInfo", replace(report))
@@ -186,6 +212,7 @@ class BatchSide:
             self._failed(failure)
         report._endTime = now_ms()
         self._bus.post("onOutputOperationCompleted", "outputOperationInfo", report)
+        return report._failureReason is None
 
     def _forget(self, time_ms: int) -> None:
         for old in [old for old in self.remembered if old <= time_ms - self._remember_ms]:

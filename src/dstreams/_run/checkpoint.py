@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
 
-__all__ = ["move_aside", "open_directory"]
+__all__ = ["exchange_directory", "move_aside", "open_directory"]
 
 log = logging.getLogger("dstreams")
 
@@ -65,19 +65,26 @@ def open_directory(sc: SparkContext, directory: str, shared: bool = False) -> st
     return full
 
 
+def exchange_directory(directory: str, number: int) -> str:
+    """Checkpoint location of an exchange of the program whose checkpoint location is given."""
+    return f"{directory}/{_OURS}/exchange-{number}"
+
+
 def move_aside(sc: SparkContext, directory: str) -> None:
     """Let a program that starts anew begin with nothing, as on the old engine; what was there is kept once."""
     fs, path = _path(sc, directory)
     assert sc._jvm is not None
     of = sc._jvm.org.apache.hadoop.fs.Path
+    exchanges = fs.globStatus(of(path, f"{_OURS}/exchange-*")) or ()
     old = [name for name in _QUERY if fs.exists(of(path, name))]
+    old += [f"{_OURS}/{found.getPath().getName()}" for found in exchanges]
     if not old:
         return
     aside = of(path, f"{_OURS}/previous")
     fs.delete(aside, True)
     fs.mkdirs(aside)
     for name in old:
-        fs.rename(of(path, name), of(aside, name))
+        fs.rename(of(path, name), of(aside, os.path.basename(name)))
     log.warning(
         "%s holds the state of an earlier run, which this program does not continue; it is now in %s",
         directory, aside.toString(),

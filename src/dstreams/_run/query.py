@@ -7,20 +7,21 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pyspark.java_gateway import ensure_callback_server_started
+from typing import TYPE_CHECKING, Any, cast
 
 from dstreams._plan.compiler import compile_plan, place
 from dstreams._plan.graph import Graph
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.batch import BatchSide
-from dstreams._run.checkpoint import move_aside
+from dstreams._run.checkpoint import exchange_directory, move_aside
 from dstreams._run.clock import Clock
+from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
 from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
+from dstreams._run.stream import Stopped, start_stream
 from dstreams._sources.link import CLOCK, Link
+from dstreams._sources.source import Source
 from dstreams._sources.tick import tick_frame
 from dstreams.errors import DStreamError
 
@@ -34,26 +35,6 @@ log = logging.getLogger("dstreams")
 
 _GRACE_SECONDS = 2.0
 """How long an immediate stop lets a running batch go on before its Spark jobs are cancelled (as the old engine)."""
-
-
-class _Stopped(Exception):
-    """Raised into Spark from our callback, to end the query before a batch; short, since Spark searches its text."""
-
-
-class _Callback:
-    """What Spark's ``foreachBatch`` calls. Ours, because PySpark's makes a new session for every batch."""
-
-    def __init__(self, query: Query) -> None:
-        self._query = query
-
-    def call(self, jdf: JavaObject, batch_id: int) -> None:
-        """Run one batch."""
-        self._query.on_batch(jdf)
-
-    class Java:
-        """Tells py4j which interface this is."""
-
-        implements: ClassVar = ["org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchFunction"]
 
 
 def plan_context(sc: SparkContext) -> PlanContext:
@@ -117,7 +98,7 @@ class Query:
             tick = tick_frame(session, self._link)
             self.plan = compile_plan(
                 self.placement,
-                lambda source: source.frame(session, self._link),
+                lambda source: cast(Source, source).frame(session, self._link),
                 tick,
                 lambda op, partitions: bucket_ids(sc, op, partitions),
             )
@@ -133,24 +114,22 @@ class Query:
 
     def start(self) -> None:
         """Start the query; returns as soon as Spark has accepted it."""
-        ensure_callback_server_started(self._sc._gateway)
-        trigger = f"{self.clock.interval_ms} milliseconds" if not self.clock.logical else "0 seconds"
-        writer = self.plan.frame.writeStream.trigger(processingTime=trigger)
         if self._checkpoint is None:
             self._offsets = temporary_checkpoint(self._sc)
         else:
             move_aside(self._sc, self._checkpoint)
         directory = self._checkpoint or self._offsets
-        writer = writer.option("checkpointLocation", directory) if directory else writer
-        name = self._sc.appName
-        writer = writer.queryName(f"{name} (dstreams)") if name else writer
-        assert self._sc._jvm is not None
-        helper = self._sc._jvm.org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchHelper
-        helper.callForeachBatch(writer._jwrite, _Callback(self))
+        name = f"{self._sc.appName or 'program'} (dstreams)"
         self._log_start()
         self.clock.start()
         try:
-            self._jquery = writer.start()._jsq
+            for number, placement in enumerate(self.placement.exchanges, 1):
+                inner = exchange_directory(directory, number) if directory else None
+                exchange = Exchange(self._sc, placement, inner, f"{name}, exchange {number}")
+                self.batches.exchanges.append(exchange)
+                exchange.start()
+            interval_ms = 0 if self.clock.logical else self.clock.interval_ms
+            self._jquery = start_stream(self.plan.frame, self.on_batch, interval_ms, directory, name)
         except BaseException as error:
             self._finish(None)
             raise as_user_error(error, "StreamingContext.start()") from None
@@ -174,27 +153,27 @@ class Query:
         """Run one batch, on Spark's stream thread."""
         when = self.clock.batch_time()
         if when is None:
-            raise _Stopped("no batch is due")
+            raise Stopped("no batch is due")
         with self._changed:
             self._batch_thread = threading.current_thread()
             inputs, self._inputs = self._inputs, {}
         try:
-            self.batches.run(jdf, when, inputs)
+            committed = self.batches.run(jdf, when, inputs, self._checkpoint is not None)
         finally:
             self._batch_thread = None
             self.clock.complete()
-        if self._error is not None and self._checkpoint is not None:
+        if not committed:
             with self._changed:
                 self._stopping = True
             self.clock.close()
             threading.Thread(target=self._stop, args=(False,), name="dstreams-stop").start()
-            raise _Stopped("the batch failed")
+            raise Stopped("the batch failed")
 
     def _batch_failed(self, error: BaseException) -> None:
         """Keep the error for awaitTermination.
 
-        Without a checkpoint directory later batches go on, as on the old engine. With one the query stops and the batch
-        is not committed, so that no state is torn and nothing is lost.
+        Without a checkpoint directory later batches go on, as on the old engine. With one, or where state would be
+        torn, the query stops and the batch is not committed.
         """
         log.error("%s: %s", type(error).__name__, error)
         with self._changed:
@@ -278,6 +257,9 @@ class Query:
     def _cancel_jobs(self) -> None:
         if self._jquery is not None:
             self._sc.cancelJobGroup(self._jquery.runId().toString())
+        for exchange in self.batches.exchanges:
+            if exchange.job_group is not None:
+                self._sc.cancelJobGroup(exchange.job_group)
 
     def _trigger_active(self) -> bool:
         if self._jquery is None:
@@ -311,6 +293,8 @@ class Query:
 
     def _finish(self, error: BaseException | None) -> None:
         self.clock.abandon()
+        for exchange in self.batches.exchanges:
+            self._quietly(exchange.close)
         self._link.close()
         if self._sc._jsc is not None:
             self._quietly(self.batches.forget_all)

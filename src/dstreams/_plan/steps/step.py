@@ -49,6 +49,10 @@ class Step(ABC):
             Records that come out, pickled already: nobody can change the state through them.
         """
 
+    def idle(self, bucket: Bucket, time: BatchTime) -> Chunks:
+        """Do what is to be done in a batch in which the parent has no RDD, which is not the same as an empty one."""
+        return self.run(bucket, (), time)
+
     def fail(self, error: Exception, what: str, key: Any) -> NoReturn:
         """Raise an error of the program's own function again, with its traceback, the operation and the key."""
         text = f"{error} [{self.where}: {what}, for the key {key!r:.200}]"

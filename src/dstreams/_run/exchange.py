@@ -1,0 +1,265 @@
+"""The exchange: operations with state whose input is on the batch side.
+
+An inner query runs them, in lockstep with the program's own. Its sources are the RDDs of the outer batch: they become
+the inner batch as they are, without a detour over files or the driver. Within an outer batch the inner one runs and
+hands its frontier over; then it waits, and it commits when the outer batch has run, just before that commits too.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
+from pyspark.sql import DataFrame, SparkSession
+
+from dstreams._plan.batch_time import BatchTime
+from dstreams._plan.chunks import CHUNK
+from dstreams._plan.compiler import Handed, compile_plan
+from dstreams._plan.graph import Missing, Node
+from dstreams._run.frontier import Frontier
+from dstreams._run.session import bucket_ids, private_session
+from dstreams._run.stream import Stopped, start_stream
+from dstreams.errors import DStreamError
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
+    from pyspark import RDD, SparkContext
+
+    from dstreams._plan.compiler import Placement
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """One inner query.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The program's context.
+    placement : Placement
+        What it runs.
+    directory : str, optional
+        Its checkpoint location.
+    name : str
+        Name in Spark's UI.
+    """
+
+    def __init__(self, sc: SparkContext, placement: Placement, directory: str | None, name: str) -> None:
+        self.placement = placement
+        self._sc = sc
+        self._directory = directory
+        self._name = name
+        self._session = private_session(sc)
+        self._changed = threading.Condition()
+        self._batch: tuple[BatchTime, dict[Node, RDD[Any] | None]] | None = None
+        self._last = -1
+        self._ran = False
+        self._frontier: Frontier | None = None
+        self._failure: BaseException | None = None
+        self._closed = False
+        self._jquery: JavaObject | None = None
+        self.plan = compile_plan(
+            placement,
+            lambda source: self._source(lambda: self._records(source)),
+            self._source(self._tick),
+            lambda op, partitions: bucket_ids(sc, op, partitions),
+        )
+        self._session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
+
+    def start(self) -> None:
+        """Start the inner query; it waits for the first batch."""
+        self._jquery = start_stream(self.plan.frame, self._on_batch, 0, self._directory, self._name)
+
+    def run(self, when: BatchTime, rdds: dict[Node, RDD[Any] | None]) -> Frontier:
+        """Run the inner batch of an outer one, up to where it hands over.
+
+        Parameters
+        ----------
+        when : BatchTime
+            Time of the batch.
+        rdds : dict of Node to RDD
+            What the nodes that are handed over have in it.
+
+        Raises
+        ------
+        Exception
+            What the inner batch failed with.
+        """
+        with self._changed:
+            self._batch = when, rdds
+            self._changed.notify_all()
+            while self._frontier is None and self._failure is None:
+                self._changed.wait(1)
+                self._notice_end()
+            if self._failure is not None:
+                raise self._failure
+            assert self._frontier is not None
+            return self._frontier
+
+    def complete(self) -> None:
+        """Let the inner batch commit, and wait until it has."""
+        with self._changed:
+            if self._batch is None or self._frontier is None:
+                return
+            self._frontier = None
+            self._changed.notify_all()
+            while self._batch is not None and self._failure is None:
+                self._changed.wait(1)
+                self._notice_end()
+
+    def close(self) -> None:
+        """End the inner query; a batch that has not been completed is not committed."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._jquery is not None:
+            self._jquery.stop()
+
+    @property
+    def job_group(self) -> str | None:
+        """Group of the inner query's Spark jobs."""
+        return None if self._jquery is None else str(self._jquery.runId().toString())
+
+    def _notice_end(self) -> None:
+        if self._jquery is not None and not self._jquery.isActive() and self._failure is None:
+            error = self._jquery.exception()
+            text = error.get().getMessage() if error.isDefined() else "it was stopped"
+            self._failure = DStreamError(f"the exchange has ended: {text}")
+
+    # ------------------------------------------------------------------ called by Spark, on the inner query's thread
+
+    def _on_batch(self, jdf: JavaObject) -> None:
+        frontier: Frontier | None = None
+        try:
+            frontier = Frontier(self._sc, jdf, self.plan)
+        except BaseException as error:
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+            raise Stopped("the batch failed") from None
+        with self._changed:
+            self._frontier = frontier
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._frontier is None or self._closed)
+            if self._closed:
+                raise Stopped("the outer batch was not completed")
+            self._ran = True
+
+    def latest(self) -> int:
+        """Offset of the batch that is due, once there is one; the one before when no batch follows."""
+        with self._changed:
+            if self._ran:  # Spark asks again: it has committed that batch
+                self._batch, self._ran = None, False
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed or self._batch is not None)
+            if self._batch is not None and not self._closed:
+                self._last = self._batch[0].now_ms
+            return self._last
+
+    def _records(self, source: Any) -> JavaObject | None:
+        assert isinstance(source, Handed) and self._batch is not None
+        rdd = self._batch[1][source.node]
+        if rdd is None:
+            return None
+        return rdd._reserialize(AutoBatchedSerializer(CPickleSerializer()))._jrdd.rdd()
+
+    def _tick(self) -> JavaObject:
+        assert self._batch is not None and self._sc._jvm is not None and self._sc._jsc is not None
+        when, rdds = self._batch
+        absent = tuple(sorted(self._absent(rdds)))
+        row = self._sc._jvm.java.util.ArrayList()
+        row.add(bytearray(pickle.dumps((when.zero_ms, when.before_ms, when.now_ms, absent))))
+        return self._sc._jsc.parallelize(row, 1).rdd()
+
+    def _absent(self, rdds: dict[Node, RDD[Any] | None]) -> set[int]:
+        """Numbers of the steps whose parent has no RDD in this batch."""
+        absent = {node for node, rdd in rdds.items() if rdd is None}
+        steps: set[int] = set()
+        for node in self.placement.lifted:
+            missing = node not in rdds and any(parent in absent for parent in node.parents)
+            if missing and node.step is not None:
+                steps.add(self.plan.steps[node.step])
+            elif missing and node.missing is not Missing.EMPTY:
+                absent.add(node)
+        return steps
+
+    def _source(self, rdd: Callable[[], JavaObject | None]) -> DataFrame:
+        """Streaming frame of chunks that an RDD of the JVM has, another one in each batch."""
+        jvm, session = self._sc._jvm, self._session
+        assert jvm is not None
+        source = _RddSource(self, session, rdd)
+        runtime = jvm.org.apache.spark.sql.execution.streaming.runtime
+        attributes = jvm.org.apache.spark.sql.catalyst.types.DataTypeUtils.toAttributes(source.schema())
+        relation = runtime.StreamingExecutionRelation
+        arguments = [source, attributes, jvm.scala.Option.empty()]
+        if hasattr(relation, "apply$default$4"):  # Spark 4.2 names sources
+            arguments.append(getattr(relation, "apply$default$4")())
+        plan = relation(*arguments, session._jsparkSession)
+        return DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan), session)
+
+
+class _RddSource:
+    """A source of Spark's, in the driver: each batch is an RDD that we give it."""
+
+    def __init__(self, exchange: Exchange, session: SparkSession, rdd: Callable[[], JavaObject | None]) -> None:
+        self._exchange = exchange
+        self._jsession = session._jsparkSession
+        self._rdd = rdd
+        assert session.sparkContext._jvm is not None
+        self._jvm = session.sparkContext._jvm
+        self._schema = session._jsparkSession.parseDataType(session._parse_ddl(CHUNK).json())
+
+    def schema(self) -> JavaObject:
+        """Return the schema of the rows."""
+        return self._schema
+
+    def getOffset(self) -> JavaObject:
+        """Return where the next batch ends, waiting for it."""
+        latest = self._exchange.latest()
+        if latest < 0:
+            return self._jvm.scala.Option.empty()
+        return self._jvm.scala.Some(self._jvm.org.apache.spark.sql.execution.streaming.runtime.LongOffset(latest))
+
+    def getBatch(self, start: JavaObject, end: JavaObject) -> JavaObject:
+        """Return the rows of the batch."""
+        rdd = self._rdd()
+        encoders = self._jvm.org.apache.spark.sql.Encoders
+        if rdd is None:
+            rdd = self._jvm.org.apache.spark.api.java.JavaSparkContext(self._jsession.sparkContext()).emptyRDD().rdd()
+        rows = self._jsession.createDataset(rdd, encoders.BINARY()).queryExecution().toRdd()
+        return self._jsession.internalCreateDataFrame(rows, self._schema, True)
+
+    def commit(self, end: JavaObject) -> None:
+        """Nothing is kept of a batch that is done."""
+
+    def initialOffset(self) -> JavaObject:
+        """Not asked for by Spark."""
+        raise NotImplementedError
+
+    def deserializeOffset(self, json: str) -> JavaObject:
+        """Not asked for by Spark."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Nothing is open."""
+
+    def toString(self) -> str:
+        """Name in plans."""
+        return "dstreams-exchange"
+
+    def hashCode(self) -> int:
+        """Identity."""
+        return id(self) & 0x7FFFFFFF
+
+    def equals(self, other: Any) -> bool:
+        """Identity."""
+        return other is self
+
+    class Java:
+        """Tells py4j which interface this is."""
+
+        implements: ClassVar = ["org.apache.spark.sql.execution.streaming.Source"]

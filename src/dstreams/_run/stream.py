@@ -1,0 +1,64 @@
+"""Starting one streaming query whose batches a function of ours gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from pyspark.java_gateway import ensure_callback_server_started
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
+    from pyspark.sql import DataFrame
+
+__all__ = ["Stopped", "start_stream"]
+
+
+class Stopped(Exception):
+    """Raised into Spark from our callback, to end a query before a batch; short, since Spark searches its text."""
+
+
+class _Callback:
+    """What Spark's ``foreachBatch`` calls. Ours, because PySpark's makes a new session for every batch."""
+
+    def __init__(self, on_batch: Callable[[JavaObject], None]) -> None:
+        self._on_batch = on_batch
+
+    def call(self, jdf: JavaObject, batch_id: int) -> None:
+        """Run one batch."""
+        self._on_batch(jdf)
+
+    class Java:
+        """Tells py4j which interface this is."""
+
+        implements: ClassVar = ["org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchFunction"]
+
+
+def start_stream(
+    frame: DataFrame, on_batch: Callable[[JavaObject], None], interval_ms: int, directory: str | None, name: str | None
+) -> JavaObject:
+    """Start a query, and return it as soon as Spark has accepted it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What it computes.
+    on_batch : callable
+        Gets the DataFrame of each batch, on Spark's thread; if it raises, the query ends and the batch is not
+        committed.
+    interval_ms : int
+        Interval of the trigger in ms; 0 for batches that follow each other at once.
+    directory : str, optional
+        Checkpoint location.
+    name : str, optional
+        Name in Spark's UI.
+    """
+    sc = frame.sparkSession.sparkContext
+    ensure_callback_server_started(sc._gateway)
+    writer = frame.writeStream.trigger(processingTime=f"{interval_ms} milliseconds")
+    writer = writer.option("checkpointLocation", directory) if directory else writer
+    writer = writer.queryName(name) if name else writer
+    assert sc._jvm is not None
+    helper = sc._jvm.org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchHelper
+    helper.callForeachBatch(writer._jwrite, _Callback(on_batch))
+    return writer.start()._jsq
