@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyspark import RDD, SparkConf, SparkContext, StorageLevel
 
-from dstreams._plan.compiler import place
 from dstreams._plan.graph import Graph, Missing, Node, call_site
+from dstreams._plan.placement import place
 from dstreams._run.checkpoint import open_directory
 from dstreams._run.explain import explain
 from dstreams._run.logs import show_logs
@@ -525,10 +525,12 @@ class StreamingContext:
             raise DStreamStateError(f"{op}: this DStream has not been initialized; call start() first")
         return dict(self._query.batches.remembered)
 
-    def _initial_state(self, records: RDD[Any] | list[Any]) -> Node:
-        """Add the source of the records that a state starts from."""
+    def _initial_state(self, records: RDD[Any] | list[Any], slide_ms: int) -> Node:
+        """Add the source of the records that a state starts from, for an operation with that slide."""
         _, name = self._next_source("initial")
-        return self._source("initial state", InitialSource(records, self._sc.defaultParallelism, name))._node
+        node = self._source("initial state", InitialSource(records, self._sc.defaultParallelism, name))._node
+        node.slide_ms = slide_ms  # so that it goes with the operation's other parent; it has records but once
+        return node
 
     # ------------------------------------------------------------------ helpers
 

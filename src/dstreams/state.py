@@ -138,7 +138,7 @@ class StateOperations(Transformations[T]):
         n = self._partitions(partitions, op)
         site = call_site()
         step.where = f"{op} at {site}"
-        start = (self._ssc._initial_state(initial),) if initial is not None else ()
+        start = (self._ssc._initial_state(initial, self._node.slide_ms),) if initial is not None else ()
 
         def evaluate(_: Any, rdd: Any, *first: Any) -> Any:
             return rdd.by_key(step, n, *first)

@@ -6,15 +6,17 @@ from operator import add, sub
 
 import pytest
 
-from tests.harness import run_batches
+from tests.harness import flatten, run_table
 
 pytestmark = pytest.mark.engine
 
 PAIRS = [[("a", 1), ("b", 1)], [("a", 2)], [], [("c", 5)]]
 
 
-def values(rdd):
-    return sorted(rdd.collect(), key=repr)
+def run(ssc, streams, pulse, batches):
+    """Elements of each stream in each batch, sorted; None where there was no RDD."""
+    rows = run_table(ssc, streams, pulse, batches)
+    return [{name: parts and sorted(flatten(parts), key=repr) for name, parts in row.items()} for row in rows]
 
 
 def total(new, old):
@@ -30,7 +32,7 @@ def test_state_after_the_batch_side(streaming, tmp_path):
     state = changed.updateStateByKey(total)
     direct = pairs.updateStateByKey(total, initialRDD=[("z", 7)])
     again = state.transform(lambda rdd: rdd).mapValues(lambda v: v + 1).updateStateByKey(total, initialRDD=[("z", 1)])
-    rows = run_batches(
+    rows = run(
         ssc,
         {
             "state": state,
@@ -39,9 +41,8 @@ def test_state_after_the_batch_side(streaming, tmp_path):
             "reduced": changed.reduceByKeyAndWindow(add, sub, 5),
             "again": again,
         },
+        pairs,
         4,
-        of=values,
-        timeout=200,
     )
     a, b, c = ("a", 10), ("b", 10), ("c", 50)
     assert [row["state"] for row in rows] == [[a, b], [("a", 30), b], [("a", 30), b], [("a", 30), b, c]]
@@ -63,15 +64,14 @@ def test_no_rdd_is_not_an_empty_one(streaming, tmp_path):
     ssc.checkpoint(str(tmp_path))
     pairs = ssc.queueStream(PAIRS)
     some = pairs.transform(lambda time, rdd: rdd if not rdd.isEmpty() else None)
-    rows = run_batches(
+    rows = run(
         ssc,
         {
             "calls": some.updateStateByKey(lambda new, old: (old or 0) + 1),
             "window": some.window(2),
         },
+        pairs,
         4,
-        of=values,
-        timeout=100,
     )
     assert [row["calls"] for row in rows] == [
         [("a", 1), ("b", 1)], [("a", 2), ("b", 2)], [("a", 2), ("b", 2)], [("a", 3), ("b", 3), ("c", 1)],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from operator import add, sub
 
 import pytest
+from pyspark.resultiterable import ResultIterable
 
-from tests.harness import run_batches
+from tests.harness import flatten, run_batches, run_table
 
 pytestmark = pytest.mark.engine
 
@@ -14,10 +15,11 @@ A, B, C, D = [("a", 1), ("b", 1)], [("a", 2)], [], [("c", 5)]
 KEYED = [A, B, C, D]
 
 
-def result(rdd):
-    """Elements in an order that can be compared; iterables as lists."""
-    return sorted(((k, list(v)) if hasattr(v, "__iter__") and not isinstance(v, tuple | str) else (k, v))
-                  for k, v in rdd.collect())  # fmt: skip
+def result(parts):
+    """Elements in an order that can be compared, iterables as lists; None where there was no RDD."""
+    if parts is None:
+        return None
+    return sorted((k, list(v) if isinstance(v, ResultIterable) else v) for k, v in flatten(parts))
 
 
 def values(rdd):
@@ -32,7 +34,7 @@ def test_windows(streaming, tmp_path):
     grouped = ssc.queueStream([[("a", 1)], [("a", 2)], [], [("a", 3), ("b", 9)]])
     fast = ssc.queueStream([[("k", i)] for i in range(9)])
     add_sub = stream.reduceByKeyAndWindow(add, sub, 5, 1)
-    rows = run_batches(
+    rows = run_table(
         ssc,
         {
             "window 3": stream.window(3),
@@ -46,11 +48,10 @@ def test_windows(streaming, tmp_path):
             "groupByKeyAndWindow": grouped.groupByKeyAndWindow(5, 1),
             "outer join": fast.leftOuterJoin(fast.window(2, 2)),
         },
+        stream,
         9,
-        of=result,
-        timeout=200,
     )
-    column = {name: [row[name] for row in rows] for name in rows[0]}
+    column = {name: [result(row[name]) for row in rows] for name in rows[0]}
     a, b, d = A, B, D
     assert column["window 3"] == [a, sorted(a + b), sorted(a + b), sorted(b + d), d, d, [], [], []]
     assert column["window 3 2"] == [None, sorted(a + b), None, sorted(b + d), None, d, None, [], None]

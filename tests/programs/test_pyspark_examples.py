@@ -1,4 +1,4 @@
-"""The stateless streaming programs that PySpark ships, unmodified, on both engines: the same output is expected."""
+"""The streaming programs that PySpark ships, unmodified, on both engines: the same output is expected."""
 
 from __future__ import annotations
 
@@ -52,6 +52,31 @@ def test_network_wordcount(engine, tmp_path):
         assert headers and all(HEADER.match(line) for line in headers)
         first = next(i for i, line in enumerate(program.lines) if line.startswith("("))
         assert program.lines[first - 3] == program.lines[first - 1] == "-" * 43
+        end(program, engine)
+
+
+def test_stateful_network_wordcount(engine, tmp_path):
+    """It keeps its state in ``checkpoint`` below the working directory, and starts with two words."""
+
+    def last() -> dict:
+        """What the batch that was printed last says."""
+        starts = [i for i, line in enumerate(program.lines) if HEADER.match(line)]
+        pairs = (
+            [ast.literal_eval(line) for line in program.lines[starts[-1] :] if line.startswith("(")] if starts else []
+        )
+        return dict(pairs)
+
+    with (
+        Feed() as feed,
+        run(engine, EXAMPLES / "stateful_network_wordcount.py", feed.host, str(feed.port), cwd=tmp_path) as program,
+    ):
+        feed.wait_for_client()
+        feed.send(TEXT)
+        expected = {**WORDS, "hello": 1, "world": 1}
+        program.wait_for(lambda: last() == expected, f"the counts {expected}")
+        feed.send(b"hello question\n")
+        program.wait_for(lambda: last() == {**expected, "hello": 2, "question": 2}, "the counts of both lines")
+        assert list((tmp_path / "checkpoint").iterdir())
         end(program, engine)
 
 

@@ -36,7 +36,7 @@ from dstreams._plan.python_stage import map_in_arrow, python_column
 from dstreams._plan.streaming_rdd import Narrow, Read, Shuffle, Stage, Stateful, UnionOf, parents_of
 
 if TYPE_CHECKING:
-    from dstreams._plan.compiler import Handed
+    from dstreams._plan.placement import Handed
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 

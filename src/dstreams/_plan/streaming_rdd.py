@@ -19,7 +19,7 @@ from dstreams._plan.combine import Combiner
 from dstreams.errors import DStreamValueError, StreamingSideError
 
 if TYPE_CHECKING:
-    from dstreams._plan.compiler import Handed
+    from dstreams._plan.placement import Handed
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 

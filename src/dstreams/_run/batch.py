@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
     from dstreams._plan.batch_time import BatchTime
-    from dstreams._plan.compiler import Placement, Plan
+    from dstreams._plan.compiler import Plan
+    from dstreams._plan.placement import Placement
     from dstreams._run.exchange import Exchange
 
 __all__ = ["Batch", "BatchSide"]

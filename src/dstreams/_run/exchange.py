@@ -17,8 +17,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dstreams._plan.batch_time import BatchTime
 from dstreams._plan.chunks import CHUNK
-from dstreams._plan.compiler import Handed, compile_plan
+from dstreams._plan.compiler import compile_plan
 from dstreams._plan.graph import Missing, Node
+from dstreams._plan.placement import Handed
 from dstreams._run.frontier import Frontier
 from dstreams._run.session import bucket_ids, private_session
 from dstreams._run.stream import Stopped, start_stream
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import RDD, SparkContext
 
-    from dstreams._plan.compiler import Placement
+    from dstreams._plan.placement import Placement
 
 __all__ = ["Exchange"]
 
@@ -46,14 +47,24 @@ class Exchange:
         Its checkpoint location.
     name : str
         Name in Spark's UI.
+    before_end : callable
+        Called before the inner query is ended by an exception.
     """
 
-    def __init__(self, sc: SparkContext, placement: Placement, directory: str | None, name: str) -> None:
+    def __init__(
+        self,
+        sc: SparkContext,
+        placement: Placement,
+        directory: str | None,
+        name: str,
+        before_end: Callable[[], None],
+    ) -> None:
+        self._before_end = before_end
         self.placement = placement
         self._sc = sc
         self._directory = directory
         self._name = name
-        self._session = private_session(sc)
+        self._session = private_session(sc, directory)
         self._changed = threading.Condition()
         self._batch: tuple[BatchTime, dict[Node, RDD[Any] | None]] | None = None
         self._last = -1
@@ -140,12 +151,14 @@ class Exchange:
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
+            self._before_end()
             raise Stopped("the batch failed") from None
         with self._changed:
             self._frontier = frontier
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._frontier is None or self._closed)
             if self._closed:
+                self._before_end()
                 raise Stopped("the outer batch was not completed")
             self._ran = True
 

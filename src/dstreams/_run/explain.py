@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from dstreams._plan.compiler import Placement
     from dstreams._plan.graph import Graph
+    from dstreams._plan.placement import Placement
 
 __all__ = ["explain"]
 
@@ -37,7 +37,7 @@ def explain(graph: Graph, placement: Placement, frame: DataFrame | None) -> str:
         reads = f" of {', '.join(f'[{parent.number}]' for parent in node.parents)}" if node.parents else ""
         where = placement.side(node) if node in live else "not used by any output"
         notes = [where]
-        if node in placement.frontier:
+        if any(node in plan.frontier for plan in (placement, *placement.exchanges)):
             notes.append("handed over to the batch side")
         if node in placement.shared and not node.source:
             notes.append("computed once for several readers")

@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from dstreams._plan.compiler import compile_plan, place
+from dstreams._plan.compiler import compile_plan
 from dstreams._plan.graph import Graph
+from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.batch import BatchSide
 from dstreams._run.checkpoint import exchange_directory, move_aside
 from dstreams._run.clock import Clock
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
+from dstreams._run.logs import BATCHES, STATE_SERVER, set_level
 from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import Stopped, start_stream
@@ -90,9 +92,10 @@ class Query:
         self._error: BaseException | None = None
         self._jquery: JavaObject | None = None
         self._offsets: str | None = None
+        self._level: str | None = None
         try:
             self.placement = place(graph, plan_context(sc))
-            session = private_session(sc)
+            session = private_session(sc, checkpoint)
             self._link.serve(CLOCK, self.clock)
             self._link.when_all_open = self.clock.wait_for_first
             tick = tick_frame(session, self._link)
@@ -120,12 +123,14 @@ class Query:
             move_aside(self._sc, self._checkpoint)
         directory = self._checkpoint or self._offsets
         name = f"{self._sc.appName or 'program'} (dstreams)"
+        if self.plan.piped or self.placement.exchanges:
+            set_level(self._sc, STATE_SERVER, "ERROR")
         self._log_start()
         self.clock.start()
         try:
             for number, placement in enumerate(self.placement.exchanges, 1):
                 inner = exchange_directory(directory, number) if directory else None
-                exchange = Exchange(self._sc, placement, inner, f"{name}, exchange {number}")
+                exchange = Exchange(self._sc, placement, inner, f"{name}, exchange {number}", self._hush)
                 self.batches.exchanges.append(exchange)
                 exchange.start()
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
@@ -166,8 +171,14 @@ class Query:
             with self._changed:
                 self._stopping = True
             self.clock.close()
+            self._hush()
             threading.Thread(target=self._stop, args=(False,), name="dstreams-stop").start()
             raise Stopped("the batch failed")
+
+    def _hush(self) -> None:
+        """Keep Spark from printing what we raise to end a query."""
+        if self._level is None:
+            self._level = set_level(self._sc, BATCHES, "OFF")
 
     def _batch_failed(self, error: BaseException) -> None:
         """Keep the error for awaitTermination.
@@ -293,6 +304,9 @@ class Query:
 
     def _finish(self, error: BaseException | None) -> None:
         self.clock.abandon()
+        if self._level is not None and self._sc._jsc is not None:
+            set_level(self._sc, BATCHES, self._level)
+            self._level = None
         for exchange in self.batches.exchanges:
             self._quietly(exchange.close)
         self._link.close()

@@ -39,7 +39,7 @@ _LOCAL_CHECKPOINT_MANAGER = (
 )
 
 
-def private_session(sc: SparkContext) -> SparkSession:
+def private_session(sc: SparkContext, checkpoint: str | None) -> SparkSession:
     """Make a session for a query.
 
     Neither the default session of the process nor ``RDD.toDF`` (which PySpark binds to the session that was
@@ -50,6 +50,8 @@ def private_session(sc: SparkContext) -> SparkSession:
     ----------
     sc : SparkContext
         The context of the program.
+    checkpoint : str, optional
+        The query's checkpoint location, if the program names one.
     """
     instantiated, active = SparkSession._instantiatedSession, SparkSession._activeSession
     to_df = RDD.__dict__.get("toDF")
@@ -70,7 +72,7 @@ def private_session(sc: SparkContext) -> SparkSession:
             RDD.toDF = to_df  # type: ignore[method-assign]
     for key, value in _SETTINGS.items():
         session.conf.set(key, value)
-    if _local_files(sc):
+    if checkpoint.startswith("file:") if checkpoint else _local_files(sc):
         # The default manager renames through a second layer: 90 ms more per batch on a local disk.
         session.conf.set("spark.sql.streaming.checkpointFileManagerClass", _LOCAL_CHECKPOINT_MANAGER)
     return session
@@ -82,12 +84,13 @@ def bucket_ids(sc: SparkContext, op: int, partitions: int) -> list[int]:
     (Numbers 0 and 1 both go to one of two partitions: a hash is not a remainder.)
     """
     assert sc._jvm is not None
-    hash_int = sc._jvm.org.apache.spark.unsafe.hash.Murmur3_x86_32.hashInt
-    seed = hash_int(op, 42)  # as the hash of two columns (op, bucket)
+    # Objects, although there is a static method: py4j takes whichever method of that name it meets first.
+    murmur3 = sc._jvm.org.apache.spark.unsafe.hash.Murmur3_x86_32
+    after_op = murmur3(murmur3(42).hashInt(op))  # the hash of two columns (op, bucket) goes on from the first
     found: dict[int, int] = {}
     candidate = 0
     while len(found) < partitions:
-        found.setdefault(hash_int(candidate, seed) % partitions, candidate)
+        found.setdefault(after_op.hashInt(candidate) % partitions, candidate)
         candidate += 1
     return [found[partition] for partition in range(partitions)]
 

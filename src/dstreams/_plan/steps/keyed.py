@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from dstreams._plan.bucket import Bucket, Entry
+from dstreams._plan.chunks import write_chunk
 
 __all__ = ["KeyedState", "changed"]
 
@@ -78,19 +79,23 @@ class KeyedState:
         for entry in entries[known:]:
             _replay(memory, bucket.read(entry))
         self._memory = memory
+        self._looked: set[Any] = set()
         self.values = memory.values
 
     def take(self, pairs: Iterable[tuple[Any, Any]]) -> None:
-        """Take over values that the program starts with."""
-        fresh = dict(pairs)
+        """Take over values that the program starts with; of several for one key the first, as on the old engine."""
+        fresh: dict[Any, Any] = {}
+        for key, value in pairs:
+            fresh.setdefault(key, value)
         self.values.update(fresh)
         self.save(list(fresh), [])
 
     def mutated(self, key: Any, value: Any) -> bool:
         """Whether a mutable value looks different from when it was saved last."""
-        look = hash(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+        look = hash(write_chunk([(key, value)]))
         before = self._memory.fingerprints.get(key)
         self._memory.fingerprints[key] = look
+        self._looked.add(key)
         return look != before
 
     def save(self, put: list[Any], removed: list[Any]) -> None:
@@ -98,16 +103,20 @@ class KeyedState:
 
         To be called once per batch, after :attr:`values` has been changed.
         """
-        values = self.values
-        for key in removed:
-            self._memory.fingerprints.pop(key, None)
+        values, fingerprints = self.values, self._memory.fingerprints
+        if fingerprints:
+            for key in removed:
+                fingerprints.pop(key, None)
+            for key in put:
+                if key not in self._looked:  # it is not mutable now, and what it was before is no longer stored
+                    fingerprints.pop(key, None)
         if put or removed:
             log = self._bucket.labelled([_LOG])
             logged = sum(entry.size for entry in log) + len(put) + len(removed)
             if logged > max(_SHORT_LOG, len(values) // 2) or len(log) >= _LONG_LOG:
                 self._snapshot()
             else:
-                data = pickle.dumps(([(key, values[key]) for key in put], removed), pickle.HIGHEST_PROTOCOL)
+                data = _written([(key, values[key]) for key in put], removed)
                 self._bucket.add(_LOG, data, len(put) + len(removed))
         self._memory.tokens = [entry.token for entry in self._entries()]
         self._bucket.remember = self._memory
@@ -116,10 +125,18 @@ class KeyedState:
         self._bucket.drop(lambda entry: entry.label in (_SNAPSHOT, _LOG))
         items = iter(self.values.items())
         while page := list(islice(items, _PAGE_KEYS)):
-            self._bucket.add(_SNAPSHOT, pickle.dumps((page, []), pickle.HIGHEST_PROTOCOL), len(page))
+            self._bucket.add(_SNAPSHOT, _written(page, []), len(page))
 
     def _entries(self) -> list[Entry]:
         return self._bucket.labelled([_SNAPSHOT, _LOG])
+
+
+def _written(put: list[tuple[Any, Any]], removed: list[Any]) -> bytes:
+    try:
+        return pickle.dumps((put, removed), pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        write_chunk(put)  # its error names the pair
+        raise
 
 
 def _replay(memory: _Memory, data: bytes) -> None:

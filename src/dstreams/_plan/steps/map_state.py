@@ -121,7 +121,7 @@ class MapState(Step):
 
     def start(self, bucket: Bucket, initial: Iterable[Any], time: BatchTime) -> None:
         """Take the initial states."""
-        KeyedState(bucket).take((key, (value, time.zero_ms)) for key, value in self.pairs(initial))
+        KeyedState(bucket).take((key, (value, time.now_ms)) for key, value in self.pairs(initial))
 
     def run(self, bucket: Bucket, records: Iterable[Any], time: BatchTime) -> Chunks:
         """Call the function for every record, then for the keys that have been idle for too long."""
@@ -131,24 +131,23 @@ class MapState(Step):
         values, when = state.values, datetime.fromtimestamp(time.now_ms / 1000)
         touched: dict[Any, None] = {}
         results: list[Any] = []
-        key: Any = None
-        try:
-            for key, value in self.pairs(records):
-                before = values.get(key)
-                current: State[Any] = State() if before is None else State(before[0])
-                self._result(results, self._function(when, key, value, current))
-                if current._removed:
-                    values.pop(key, None)
-                    touched[key] = None
-                elif current.exists():  # without update() too: the function may have changed it in place
-                    values.pop(key, None)  # to the end: the keys are in the order of their last use
-                    values[key] = (current._value, time.now_ms)
-                    touched[key] = None
-            for key in self._idle(values, time):
-                self._result(results, self._function(when, key, None, State(values.pop(key)[0], timing_out=True)))
-                touched[key] = None
-        except Exception as error:
-            self.fail(error, "the function raised", key)
+        for key, value in self.pairs(records):
+            before = values.get(key)
+            current: State[Any] = State() if before is None else State(before[0])
+            self._call(results, when, key, value, current)
+            # To the end, here and in what is written: the keys are in the order of their last use.
+            if current._removed:
+                values.pop(key, None)
+            elif current.exists():  # without update() too: the function may have changed it in place
+                values.pop(key, None)
+                values[key] = (current._value, time.now_ms)
+            else:
+                continue
+            touched.pop(key, None)
+            touched[key] = None
+        for key in self._idle(values, time):
+            self._call(results, when, key, None, State(values.pop(key)[0], timing_out=True))
+            touched[key] = None
         if self.snapshots:
             both = [(True, result) for result in results]
             out = Chunks.of(both + [(False, (key, value)) for key, (value, _) in values.items()])
@@ -157,7 +156,11 @@ class MapState(Step):
         state.save([key for key in touched if key in values], [key for key in touched if key not in values])
         return out
 
-    def _result(self, results: list[Any], result: Any) -> None:
+    def _call(self, results: list[Any], when: datetime, key: Any, value: Any, state: State[Any]) -> None:
+        try:
+            result = self._function(when, key, value, state)
+        except Exception as error:
+            self.fail(error, "the function raised", key)
         if result is not None or not self._skip_none:
             results.append(result)
 

@@ -73,13 +73,15 @@ class ReducedWindow(Step):
 
     def _slide(self, bucket: Bucket, values: dict[Any, Any], now: int) -> tuple[list[Any], list[Any]]:
         """Take off what has left the window since the last result, and add what has come."""
-        last = now - self._window_ms if bucket.note is None else bucket.note
+        start = now - self._window_ms
+        last = start if bucket.note is None else bucket.note
         touched: dict[Any, None] = {}
-        for key, old in self._reduced(bucket, last - self._window_ms, now - self._window_ms).items():
+        # A late batch may jump over data that come and leave between two results: they are never added.
+        for key, old in self._reduced(bucket, last - self._window_ms, min(start, last)).items():
             if key in values and old is not None:
                 values[key] = self._call(self._inverse, "the inverse function raised", key, values[key], old)
                 touched[key] = None
-        for key, new in self._reduced(bucket, last, now).items():
+        for key, new in self._reduced(bucket, max(start, last), now).items():
             if key in values:
                 new = self._call(self._function, "the reduce function raised", key, values[key], new)
             values[key] = new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -55,6 +56,8 @@ class Step(ABC):
 
     def fail(self, error: Exception, what: str, key: Any) -> NoReturn:
         """Raise an error of the program's own function again, with its traceback, the operation and the key."""
+        if isinstance(error, pickle.PicklingError):
+            what = "its state cannot be stored"
         text = f"{error} [{self.where}: {what}, for the key {key!r:.200}]"
         try:
             named = type(error)(text)

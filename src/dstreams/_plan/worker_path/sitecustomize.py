@@ -20,6 +20,10 @@ for _entry in list(sys.path):
         sys.path.remove(_entry)
         sys.path.append(_entry)
 
+# The process in which Spark asks a stateful operator for its state's schema tells its life on standard output.
+if any(argument.endswith("transform_with_state_driver_worker") for argument in sys.orig_argv):
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
 # This file hides a sitecustomize of the machine's own, if there is one: run it too.
 _spec = PathFinder.find_spec("sitecustomize", sys.path)
 if _spec is not None and _spec.loader is not None:
