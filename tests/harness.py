@@ -63,12 +63,12 @@ class Output:
         """All elements so far."""
         return [element for batch in self.batches for element in batch]
 
-    def wait_for(self, condition: Callable[[Output], bool], timeout: float = 60) -> None:
+    def wait_for(self, condition: Callable[[Output], bool], timeout: float = 200) -> None:
         """Wait until the condition holds."""
         with self._changed:
             assert self._changed.wait_for(lambda: condition(self), timeout), self.batches
 
-    def wait_for_batches(self, number: int, timeout: float = 60) -> None:
+    def wait_for_batches(self, number: int, timeout: float = 200) -> None:
         """Wait until so many batches are there."""
         self.wait_for(lambda output: len(output.batches) >= number, timeout)
 
@@ -95,7 +95,7 @@ def run_batches(
     ssc: StreamingContext,
     streams: DStream[Any] | dict[str, DStream[Any]],
     batches: int,
-    timeout: float = 60,
+    timeout: float = 200,
     of: Callable[[RDD[Any]], Any] = elements,
 ) -> list[Any]:
     """Run a program for so many batches and return the results of each.
@@ -147,7 +147,7 @@ def run_batches(
 
 
 def run_table(
-    ssc: Any, streams: dict[str, Any], pulse: Any, batches: int, timeout: float = 120
+    ssc: Any, streams: dict[str, Any], pulse: Any, batches: int, timeout: float = 400
 ) -> list[dict[str, Parts | None]]:
     """Run many streams of one context for so many batches, of either engine.
 

@@ -311,7 +311,7 @@ class StreamingContext:
         """
         query = self._query
         placement = query.placement if query is not None else place(self._graph, plan_context(self._sc))
-        text = explain(self._graph, placement, query.plan.frame if query is not None else None)
+        text = explain(self._graph, placement, query.frames if query is not None else [])
         print(text, flush=True)
         return text
 

@@ -20,7 +20,7 @@ class CustomError(Exception):
 
 def error_of(ssc) -> BaseException:
     with pytest.raises(BaseException) as caught:
-        ssc.awaitTermination(60)
+        ssc.awaitTermination(200)
     return caught.value
 
 
@@ -111,7 +111,7 @@ def test_transform_that_returns_no_rdd(streaming):
 
     Output(numbers.transform(no_rdd))
     ssc.start()
-    assert enough.wait(60)
+    assert enough.wait(200)
     assert len(ssc._query.batches.remembered) <= 2, "batches that fail are forgotten too"
     error = error_of(ssc)
     assert isinstance(error, DStreamTypeError) and "must return an RDD or None, got int" in str(error)
@@ -139,7 +139,7 @@ def test_missing_rdd_where_all_are_needed(streaming, combine):
         text = r"Could not generate RDD from a parent for unifying at time \d+ ms"
     ssc.start()
     with pytest.raises(BatchError, match=text):
-        ssc.awaitTermination(60)
+        ssc.awaitTermination(200)
 
 
 def test_result_that_cannot_be_pickled(streaming):

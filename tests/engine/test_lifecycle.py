@@ -163,7 +163,7 @@ def test_stop_inside_foreachRDD(streaming, graceful):
 
     endless(ssc).foreachRDD(stop_after_three)
     ssc.start()
-    assert ssc.awaitTerminationOrTimeout(60) is True
+    assert ssc.awaitTerminationOrTimeout(200) is True
     assert len(seen.times) == 3
 
 
@@ -177,7 +177,7 @@ def test_stop_from_a_listener(streaming):
     ssc.addStreamingListener(Stopper())
     endless(ssc).foreachRDD(lambda rdd: None)
     ssc.start()
-    assert ssc.awaitTerminationOrTimeout(60) is True
+    assert ssc.awaitTerminationOrTimeout(200) is True
 
 
 def test_stop_cancels_a_long_batch(streaming):
@@ -196,7 +196,7 @@ def test_stop_cancels_a_long_batch(streaming):
 
     endless(ssc).foreachRDD(long)
     ssc.start()
-    assert running.wait(60)
+    assert running.wait(200)
     started = time.monotonic()
     ssc.stop(stopSparkContext=False)
     assert time.monotonic() - started < 15
@@ -260,7 +260,7 @@ ssc = StreamingContext(sc, 1)
 ready = threading.Event()
 ssc.queueStream([[1]], default=[2]).foreachRDD(lambda rdd: ready.set())
 ssc.start()
-ready.wait(60)
+ready.wait(200)
 sc.stop()
 print("ended", ssc.awaitTerminationOrTimeout(30), StreamingContext.getActive())
 ssc.stop()
@@ -298,7 +298,7 @@ def test_nobodys_session_is_changed(spark_session, streaming):
     endless(ssc).foreachRDD(look)
     environment = dict(ssc.sparkContext.environment)
     ssc.start()
-    ssc.awaitTermination(60)
+    ssc.awaitTermination(200)
     assert found == {"session": True, "rows": 6, "adaptive": before["spark.sql.adaptive.enabled"]}
     assert {key: spark_session.conf.get(key, None) for key in keys} == before
     assert RDD.toDF is to_df and SparkSession._instantiatedSession is instantiated

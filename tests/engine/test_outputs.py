@@ -38,7 +38,7 @@ def run(ssc: StreamingContext, batches: int) -> list[datetime]:
 
     ssc.addStreamingListener(Counter())
     ssc.start()
-    assert ssc.awaitTerminationOrTimeout(60)
+    assert ssc.awaitTerminationOrTimeout(200)
     return times[:batches]
 
 
@@ -296,8 +296,8 @@ def test_the_failure_of_an_output_is_in_its_event(streaming: Streaming) -> None:
     numbers.foreachRDD(lambda rdd: None)
     ssc.start()
     with pytest.raises(LookupError, match="of an output"):
-        ssc.awaitTermination(60)
-    assert done.wait(60), "later batches go on"
+        ssc.awaitTermination(200)
+    assert done.wait(200), "later batches go on"
     ssc.stop(stopSparkContext=False)
     assert [name for name, _ in recorder.events][1:8] == ONE_BATCH, "the other output ran, the batch is completed"
     reasons = [info.failureReason() for name, info in recorder.events if name == "output completed"]

@@ -123,7 +123,7 @@ def test_receiver_events(streaming):
         feed.wait_for_client()
         feed.send(b"a\nb\nc\n")
         feed.drop()
-        assert listener.done.wait(60), (listener.events, listener.records)
+        assert listener.done.wait(200), (listener.events, listener.records)
         assert listener.events[0] == ("started", True)
 
 
@@ -204,7 +204,7 @@ def test_binary_records(streaming, tmp_path):
     output.wait_for(lambda o: o.elements == [b"aaaa", b"bbbb", b"cccc"])
     drop(incoming, "wrong", b"aaaab")
     with pytest.raises(EOFError, match="has 5 bytes, which is no multiple of the record length 4"):
-        ssc.awaitTermination(60)
+        ssc.awaitTermination(200)
     drop(incoming, "b", b"dddd")
     output.wait_for(lambda o: o.elements[-1:] == [b"dddd"])
 
@@ -227,6 +227,6 @@ def test_file_replaced_or_removed_before_it_is_read(streaming, tmp_path):
     output.wait_for_more(1)
     drop(incoming, "gone", b"never read\n")
     with pytest.raises(Exception, match="gone"):
-        ssc.awaitTermination(60)
+        ssc.awaitTermination(200)
     drop(incoming, "b", b"fine\n")
     output.wait_for(lambda o: o.elements == ["fine"])

@@ -247,7 +247,7 @@ def failure_of(ssc, stream, batches=6):
     stream.foreachRDD(lambda rdd: seen.append(values(rdd)))
     ssc.start()
     with pytest.raises(Exception) as caught:
-        ssc.awaitTermination(60)
+        ssc.awaitTermination(200)
     query = ssc._query
     ssc.stop(stopSparkContext=False)
     assert query.finished
@@ -298,7 +298,7 @@ def test_output_that_fails_leaves_the_batch_uncommitted(stateful, tmp_path):
     stateful.queueStream(PAIRS).updateStateByKey(total).foreachRDD(fail)
     stateful.start()
     with pytest.raises(RuntimeError, match="the database is away"):
-        stateful.awaitTermination(60)
+        stateful.awaitTermination(200)
     stateful.stop(stopSparkContext=False)
     assert not [path for path in Path(tmp_path / "checkpoint" / "commits").iterdir() if path.name.isdigit()]
 

@@ -62,7 +62,7 @@ class Program:
         with self._changed:
             self._changed.notify_all()
 
-    def wait_for(self, condition: Callable[[], bool], what: str, timeout: float = 90) -> None:
+    def wait_for(self, condition: Callable[[], bool], what: str, timeout: float = 240) -> None:
         """Wait until the condition holds; fail with the program's output if it ends before or takes too long."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -73,12 +73,12 @@ class Program:
                 assert not ended, f"the program ended before {what}\n{self.report()}"
                 self._changed.wait(min(left, 1))
 
-    def interrupt(self, number: int = signal.SIGINT, timeout: float = 30) -> int:
+    def interrupt(self, number: int = signal.SIGINT, timeout: float = 90) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
         return self.finish(timeout)
 
-    def finish(self, timeout: float = 60) -> int:
+    def finish(self, timeout: float = 120) -> int:
         """Wait for the end and return the exit code."""
         code = self.process.wait(timeout)
         for reader in self._readers:

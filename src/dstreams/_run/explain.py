@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 
-def explain(graph: Graph, placement: Placement, frame: DataFrame | None) -> str:
+def explain(graph: Graph, placement: Placement, frames: Sequence[DataFrame]) -> str:
     """Describe a program.
 
     Parameters
@@ -22,8 +23,9 @@ def explain(graph: Graph, placement: Placement, frame: DataFrame | None) -> str:
         The program.
     placement : Placement
         Where its nodes run.
-    frame : DataFrame, optional
-        The streaming DataFrame, whose plan is shown too.
+    frames : sequence of DataFrame
+        The streaming DataFrames, whose plans are shown too: the program's, then those of its exchanges. None before
+        the start.
 
     Returns
     -------
@@ -46,7 +48,11 @@ def explain(graph: Graph, placement: Placement, frame: DataFrame | None) -> str:
         lines.append(f"[{node.number}] {name}{reads}  ({node.site}): {', '.join(notes)}")
     for output in graph.outputs:
         lines.append(f"output {output.number}: {output.op} of [{output.node.number}]  ({output.site}): batch side")
-    if frame is not None:
-        lines += ["", "== Streaming plan (one query; dstreams-tick makes every batch happen) =="]
-        lines.append(str(frame._jdf.queryExecution().analyzed().toString()).rstrip())
+    for number, frame in enumerate(frames):
+        title = (
+            f"Exchange {number}, an inner query"
+            if number
+            else "Streaming plan (dstreams-tick makes every batch happen)"
+        )
+        lines += ["", f"== {title} ==", str(frame._jdf.queryExecution().analyzed().toString()).rstrip()]
     return "\n".join(lines)

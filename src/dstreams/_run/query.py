@@ -30,6 +30,7 @@ from dstreams.errors import DStreamError
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
+    from pyspark.sql import DataFrame
 
 __all__ = ["Query", "plan_context"]
 
@@ -214,6 +215,11 @@ class Query:
             if self._error is not None:
                 raise self._error
             return self._finished
+
+    @property
+    def frames(self) -> list[DataFrame]:
+        """Streaming DataFrames of the program and of its exchanges."""
+        return [self.plan.frame, *(exchange.plan.frame for exchange in self.batches.exchanges)]
 
     @property
     def finished(self) -> bool:
