@@ -10,8 +10,10 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from py4j.protocol import Py4JError
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 from pyspark.sql import DataFrame, SparkSession
 
@@ -209,7 +211,7 @@ class Exchange:
         attributes = jvm.org.apache.spark.sql.catalyst.types.DataTypeUtils.toAttributes(source.schema())
         relation = runtime.StreamingExecutionRelation
         arguments = [source, attributes, jvm.scala.Option.empty()]
-        if hasattr(relation, "apply$default$4"):  # Spark 4.2 names sources
+        with suppress(Py4JError):  # Spark 4.3 names sources; before, there is no such parameter
             arguments.append(getattr(relation, "apply$default$4")())
         plan = relation(*arguments, session._jsparkSession)
         return DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan), session)
