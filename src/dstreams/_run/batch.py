@@ -17,7 +17,7 @@ from pyspark import RDD, StorageLevel
 
 from dstreams._plan.graph import Graph, Missing, Node, Output
 from dstreams._run.failures import as_user_error
-from dstreams._run.frontier import EmptyRDD, Frontier
+from dstreams._run.frontier import EmptyRDD, Frontier, row_decoder
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, OutputInfo, Time, now_ms
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class BatchSide:
         self._bus = bus
         self._remember_ms = remember_ms
         self._failed = failed
+        self._decoder = row_decoder(plan.frame.sparkSession, plan)
         self.exchanges: list[Exchange] = []
         self.remembered: dict[int, Batch] = {}
 
@@ -162,7 +163,7 @@ class BatchSide:
         time_ms = when.now_ms
         info = BatchInfo(Time(time_ms), now_ms(), inputs)
         try:
-            batch = Batch(self._sc, when, Frontier(self._sc, jdf, self._plan), self._placement)
+            batch = Batch(self._sc, when, Frontier(self._sc, jdf, self._plan, self._decoder), self._placement)
             self.remembered[time_ms] = batch
             for exchange in self.exchanges:
                 batch.exchange(exchange)

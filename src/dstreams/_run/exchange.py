@@ -22,7 +22,7 @@ from dstreams._plan.chunks import CHUNK
 from dstreams._plan.compiler import compile_plan
 from dstreams._plan.graph import Missing, Node
 from dstreams._plan.placement import Handed
-from dstreams._run.frontier import Frontier
+from dstreams._run.frontier import Frontier, row_decoder
 from dstreams._run.session import bucket_ids, private_session
 from dstreams._run.stream import Stopped, start_stream
 from dstreams.errors import DStreamError
@@ -81,6 +81,7 @@ class Exchange:
             self._source(self._tick),
             lambda op, partitions: bucket_ids(sc, op, partitions),
         )
+        self._decoder = row_decoder(self._session, self.plan)
         self._session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
 
     def start(self) -> None:
@@ -148,7 +149,7 @@ class Exchange:
     def _on_batch(self, jdf: JavaObject) -> None:
         frontier: Frontier | None = None
         try:
-            frontier = Frontier(self._sc, jdf, self.plan)
+            frontier = Frontier(self._sc, jdf, self.plan, self._decoder)
         except BaseException as error:
             with self._changed:
                 self._failure = error

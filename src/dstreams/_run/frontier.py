@@ -5,6 +5,7 @@ Everything that depends on the shape of Spark's physical plan is in this file.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,14 +20,31 @@ from dstreams._plan.graph import OnEmpty
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
+    from pyspark.sql import SparkSession
 
     from dstreams._plan.compiler import Branch, Function, Plan
     from dstreams._plan.graph import Node
 
-__all__ = ["EmptyRDD", "Frontier"]
+__all__ = ["EmptyRDD", "Frontier", "row_decoder"]
 
 _MARK = "CoalescedRDD"
 """Class of the RDD that ends each branch of the union; see ``compile_plan``."""
+
+
+def row_decoder(session: SparkSession, plan: Plan) -> JavaObject:
+    """Make the function of the JVM that turns the rows of a batch into chunks, or pairs of a tag and a chunk.
+
+    ``Dataset.as(...).rdd()`` would do the same, and plan it anew for each batch: some 80 ms.
+    """
+    jvm = session.sparkContext._jvm
+    assert jvm is not None
+    encoders, catalyst = jvm.org.apache.spark.sql.Encoders, jvm.org.apache.spark.sql.catalyst
+    row = encoders.tuple(encoders.INT(), encoders.BINARY()) if plan.piped else encoders.BINARY()
+    schema = session._jsparkSession.parseDataType(plan.frame.schema.json())
+    analyzer = getattr(getattr(catalyst.analysis, "SimpleAnalyzer$"), "MODULE$")
+    encoder = catalyst.encoders.ExpressionEncoder.apply(row)
+    bound = encoder.resolveAndBind(catalyst.types.DataTypeUtils.toAttributes(schema), analyzer)
+    return bound.createDeserializer()
 
 
 class EmptyRDD(RDD[Any]):
@@ -92,17 +110,21 @@ class Frontier:
         The batch's DataFrame as ``foreachBatch`` gives it.
     plan : Plan
         What is where in the union.
+    decoder : JavaObject
+        What :func:`row_decoder` gave for the plan.
     """
 
-    def __init__(self, sc: SparkContext, jdf: JavaObject, plan: Plan) -> None:
+    def __init__(self, sc: SparkContext, jdf: JavaObject, plan: Plan, decoder: JavaObject) -> None:
         self._sc = sc
-        self._jdf = jdf
+        self._decoder = decoder
+        self._tagged = bool(plan.piped)
         self._chunks: JavaObject | None = None
         self._pipe: JavaObject | None = None
         self._branches = {branch.node: branch for branch in (*plan.branches, *plan.piped)}
         # The batch's DataFrame wraps an RDD that Spark has planned; toRdd() would plan once more.
         logical = jdf.queryExecution().logical()
         union = logical.rdd() if logical.getClass().getSimpleName() == "LogicalRDD" else jdf.queryExecution().toRdd()
+        self._rows = union
         while not union.getClass().getSimpleName().endswith("UnionRDD"):
             union = union.dependencies().head().rdd()
         rdds = union.rdds()
@@ -166,20 +188,14 @@ class Frontier:
         self._partitions = part.end - part.start
         pairs = self._pairs(self._prune(self._all_chunks(), range(part.start, part.end)))
         self._pipe = pairs.persist(jvm.org.apache.spark.storage.StorageLevel.MEMORY_AND_DISK())
-        self._tags = Counter(self._pipe.keys().collect())
+        # As text, in one call: each element of a list of the JVM's would be a call of its own.
+        self._tags = Counter(json.loads(self._pipe.keys().collect().toString()))
 
     def _all_chunks(self) -> JavaObject:
         if self._chunks is None:
             assert self._sc._jvm is not None
-            encoders = self._sc._jvm.org.apache.spark.sql.Encoders
-            encoder = encoders.tuple(encoders.INT(), encoders.BINARY()) if self._tagged else encoders.BINARY()
-            self._chunks = getattr(self._jdf, "as")(encoder).rdd()  # ``as`` is a keyword of Python
+            self._chunks = self._rows.map(self._decoder, self._sc._jvm.scala.reflect.ClassTag.Object())
         return self._chunks
-
-    @property
-    def _tagged(self) -> bool:
-        """Whether the rows are pairs of a tag and a chunk."""
-        return any(branch.tag is not None for branch in self._branches.values())
 
     def _pairs(self, rdd: JavaObject) -> JavaObject:
         jvm = self._sc._jvm
