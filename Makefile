@@ -22,7 +22,7 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test test-all lint types check format bench bench-quick dist clean
+.PHONY: help setup dev run test test-all lint types check format bench bench-quick bench-memory dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ bench: $(READY) ## run the benchmarks (benchmarks/run.py)
 
 bench-quick: $(READY) ## run the benchmarks on small inputs
 	@$(WITH_JAVA) $(PY) benchmarks/run.py --quick $(ARGS)
+
+bench-memory: $(READY) ## measure the memory of long runs and of 3 million keys of state
+	@$(WITH_JAVA) $(PY) benchmarks/run.py --only memory memory-3m $(ARGS)
 
 dist: $(READY_DEV) ## build the wheel, the sdist and dist/dstreams.zip for --py-files
 	rm -rf dist

@@ -26,7 +26,9 @@ from pathlib import Path
 
 import pyspark
 from pyspark import SparkConf, SparkContext
-from workloads import add, keep_state, pair, queue_batches, running_word_count, split, word_count
+from pyspark.sql import Row
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor
+from workloads import add, add_up, keep_state, pair, queue_batches, running_word_count, split, word_count
 
 CORES = 2
 TIMEOUT = 120
@@ -116,7 +118,11 @@ class HandWritten:
         from pyspark.sql import SparkSession
 
         manager = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+        state = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
         extra = {
+            "spark.sql.streaming.stateStore.providerClass": state,
+            "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+            "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
             "spark.sql.shuffle.partitions": str(CORES),
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.files.openCostInBytes": "65536",
@@ -130,12 +136,21 @@ class HandWritten:
     def start(self, directory, counted):
         lines = self.spark.readStream.text(directory)
         words = _map_in_arrow(_map_in_arrow(lines, _count_words).repartition(CORES, "word"), _merge_counts)
+        self.count(words, counted)
+
+    def count(self, frame, counted):
+        """Count every batch of a frame."""
 
         def output(frame, batch_id):
             counted(batch_id, frame.count())
 
         trigger = f"{self.interval_ms} milliseconds"
-        self.query = words.writeStream.trigger(processingTime=trigger).foreachBatch(output).start()
+        self.query = frame.writeStream.trigger(processingTime=trigger).foreachBatch(output).start()
+
+    def start_sums(self, directory, counted):
+        """Add up the values of each key that the files have, one file per batch."""
+        reader = self.spark.readStream.schema("key long, value long").option("maxFilesPerTrigger", 1)
+        self.count(_with_state(reader.csv(directory).groupBy("key"), RunningSum()), counted)
 
     def rows(self):
         rows = progress_rows(self.query._jsq, self.interval_ms)
@@ -150,6 +165,7 @@ class HandWritten:
 
 
 _COUNTS = "word string, n long"
+_SUMS = "key long, total long"
 
 
 def _count_words(batches):
@@ -184,6 +200,39 @@ def _map_in_arrow(frame, function):
 
     udf = UserDefinedFunction(function, _COUNTS, evalType=PythonEvalType.SQL_MAP_ARROW_ITER_UDF)
     return DataFrame(frame._jdf.mapInArrow(udf(*frame.columns)._jc, False, None), frame.sparkSession)
+
+
+class RunningSum(StatefulProcessor):
+    """State as the guide of Structured Streaming has it: a value for each key, called for the keys with data."""
+
+    def init(self, handle):
+        self._total = handle.getValueState("total", "total long")
+
+    def handleInputRows(self, key, rows, timerValues):
+        before = self._total.get()
+        total = add_up([row.value for row in rows], before[0] if before else None)
+        self._total.update((total,))
+        yield Row(key=key[0], total=total)
+
+    def close(self):
+        pass
+
+
+def _with_state(grouped, processor):
+    """``grouped.transformWithState``, which asks for pandas without using it."""
+    from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.stateful_processor_util import TransformWithStateInPandasUdfUtils
+    from pyspark.sql.types import StructType
+    from pyspark.sql.udf import UserDefinedFunction
+    from pyspark.util import PythonEvalType
+
+    run = TransformWithStateInPandasUdfUtils(processor, "None").transformWithStateUDF
+    kind = PythonEvalType.SQL_TRANSFORM_WITH_STATE_PYTHON_ROW_UDF
+    frame = grouped._df
+    column = UserDefinedFunction(run, _SUMS, evalType=kind)(*frame.columns)
+    schema = frame.sparkSession._jsparkSession.parseDataType(StructType.fromDDL(_SUMS).json())
+    jdf = grouped._jgd.transformWithStateInPySpark(column._jc, schema, "Update", "None", None, "")
+    return DataFrame(jdf, frame.sparkSession)
 
 
 def progress_rows(jquery, interval_ms=None):
@@ -307,6 +356,33 @@ def run_queue(engine, kind, scratch, sizes, interval, warm_up, measured):
         run.stop()
     by_due = {row["due"]: row for row in rows}
     return [by_due[due] for due in dues[skipped : skipped + measured]] + memories
+
+
+def run_sums(engine, scratch, sizes, interval, warm_up, measured):
+    """The hand-written job on the batches of `run_queue`, as files that are there from the beginning."""
+    skipped = sizes["fill"] + warm_up
+    batches, _ = queue_batches("update", batches=warm_up + measured, **sizes)
+    watched = Path(scratch, "watched")
+    watched.mkdir()
+    for i, batch in enumerate(batches):
+        path = watched / f"batch-{i:05d}.csv"
+        path.write_text("".join(f"{key},{value}\n" for key, value in batch))
+        os.utime(path, (i + 1, i + 1))  # which is their order
+    counts = queue.Queue()
+    run = make(engine, interval)
+    run.start_sums(str(watched), lambda key, count: counts.put((key, count)))
+    keys = []
+    try:
+        for i, batch in enumerate(batches):
+            key, count = _get(counts, run)
+            if count != len(batch):
+                raise AssertionError(f"{engine}: batch {i} has {count} records, not {len(batch)}")
+            keys.append(key)
+        rows = _wait_for(run, lambda rows: any(row["batch"] == keys[-1] for row in rows))
+    finally:
+        run.stop()
+    by_key = {row["batch"]: row for row in rows}
+    return [by_key[key] for key in keys[skipped:]]
 
 
 class Pause:

@@ -48,7 +48,12 @@ def by_round(found):
     return times
 
 
-REFERENCES = {"legacy": "old engine", "handwritten": "hand-written job", "loop": "plain loop / cores"}
+REFERENCES = {
+    "legacy": "old engine",
+    "handwritten": "hand-written job",
+    "loop": "plain loop / cores",
+    "small": "the same with {few_keys:,} keys",
+}
 REACH = {
     ("words-1m", "legacy"): "0.9, then 0.7",
     ("words-10m", "legacy"): "0.6, then 0.45",
@@ -56,6 +61,13 @@ REACH = {
     ("words-10m", "handwritten"): "1.1",
     ("words-10m", "loop"): "1.4",
     ("empty", "legacy"): "+150 ms, then +50 ms",
+    ("empty-state", "legacy"): "+0 ms, then -50 ms",
+    ("update-10k", "legacy"): "0.9, then 0.5",
+    ("update-100k", "legacy"): "0.25",
+    ("update-1m", "legacy"): "0.2, then 0.12",
+    ("map-1m", "small"): "1.5, then 1.3",
+    ("reduce-window", "legacy"): "0.8, then 0.5",
+    ("window", "legacy"): "1.0",
 }
 
 
@@ -66,7 +78,7 @@ def table(mode):
         "|---|---|---|---|---|---|---|",
     ]
     for key, found in load(mode).items():
-        if found["parameters"]["kind"] == "memory":
+        if found["parameters"]["kind"].startswith("memory"):
             continue
         times = by_round(found)
         for reference, name in REFERENCES.items():
@@ -77,27 +89,51 @@ def table(mode):
             ours, theirs = (median(ms for one in side for ms in one) for side in zip(*rounds, strict=True))
             ratios = [median(a) / median(b) for a, b in rounds]
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else "one round"
+            against = name.format(**found["parameters"])
             lines.append(
-                f"| {found['parameters']['title']} | {name} | {ours:.0f} ms | {theirs:.0f} ms | "
+                f"| {found['parameters']['title']} | {against} | {ours:.0f} ms | {theirs:.0f} ms | "
                 f"**{ours / theirs:.2f}** ({spread}) | {ours - theirs:+.0f} ms | {REACH.get((key, reference), '')} |"
             )
     return lines if len(lines) > 2 else []
 
 
+MEMORY = {
+    "driver_python": "driver, Python",
+    "jvm_heap": "JVM heap after GC",
+    "jvm_rss": "JVM",
+    "workers": "Python processes below the JVM",
+}
+
+
 def memory_table(mode):
     """Lines of the Markdown table of memory, empty where it was not measured."""
     found = load(mode).get("memory")
+    return _memory_rows(found["rows"], {"batches": "batches", "seconds": "s since start"}) if found else []
+
+
+def _memory_rows(rows, first):
+    columns = {**first, **MEMORY}
+    lines = ["| " + " | ".join(columns.values()) + " |", "|---" * len(columns) + "|"]
+    for row in rows:
+        cells = [f"{row[name]:,.15g}{' MB' if name in MEMORY else ''}" for name in columns]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def state_memory(mode):
+    """Lines on the memory that much state takes: a table, bytes per key, and whether batches get slower."""
+    found = load(mode).get("memory-3m")
     if found is None:
         return []
-    columns = {
-        "batches": "batches", "seconds": "s since start", "driver_python": "driver, Python",
-        "jvm_heap": "JVM heap after GC",
-        "jvm_rss": "JVM", "workers": "Python processes below the JVM",
-    }  # fmt: skip
-    lines = ["| " + " | ".join(columns.values()) + " |", "|---" * len(columns) + "|"]
-    for row in found["rows"]:
-        units = ["" if name in ("batches", "seconds") else " MB" for name in columns]
-        lines.append("| " + " | ".join(f"{row[n]:g}{u}" for n, u in zip(columns, units, strict=True)) + " |")
+    memories = [row for row in found["rows"] if "workers" in row]
+    times = [row["ms"] for row in found["rows"] if "ms" in row]
+    title = found["parameters"]["title"]
+    lines = [f"{title}:", "", *_memory_rows(memories, {"batches": "batches", "keys": "keys"}), ""]
+    empty, _, full = memories
+    parts = [f"{(full[name] - empty[name]) * 2**20 / full['keys']:.0f} bytes ({MEMORY[name]})" for name in MEMORY]
+    fifth = max(1, len(times) // 5)
+    lines.append(f"Per key that is {', '.join(parts)}. Median batch: {median(times):.0f} ms; of the first {fifth} "
+                 f"{median(times[:fifth]):.0f} ms, of the last {fifth} {median(times[-fifth:]):.0f} ms.")  # fmt: skip
     return lines
 
 
@@ -110,12 +146,15 @@ def text(mode):
     made = sorted({found["date"][:10] for found in stored.values()})
     versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
     about = f"Measured {' and '.join(made)} on {one['cores']} cores ({one['system']}), seed {one['seed']}: {versions}."
-    tables = ["\n".join(lines) for lines in (table(mode), memory_table(mode)) if lines]
-    rows = [row for found in stored.values() for row in found["rows"] if "late" in row]
+    tables = ["\n".join(lines) for lines in (table(mode), memory_table(mode), state_memory(mode)) if lines]
+    # Those from queues follow each other at once.
+    paced = [found for found in stored.values() if found["parameters"]["kind"] in ("words", "empty", "empty-state")]
+    rows = [row for found in paced for row in found["rows"]]
     late = sum(row["late"] for row in rows)
-    notes = (
-        [f"{late} of {len(rows)} measured batches were due before the one in front of them was done."] if late else []
-    )
+    notes = []
+    if late:
+        notes.append(f"{late} of {len(rows)} measured batches with words or empty were due before the one in front of "
+                     "them was done.")  # fmt: skip
     return "\n\n".join([about, *tables, *notes]) + "\n"
 
 
@@ -140,7 +179,7 @@ def plot():
     from matplotlib import pyplot
 
     for key, found in load("full").items():
-        if found["parameters"]["kind"] == "memory":
+        if found["parameters"]["kind"].startswith("memory"):
             continue
         _, axes = pyplot.subplots()
         for engine in dict.fromkeys(row["engine"] for row in found["rows"]):

@@ -208,15 +208,15 @@ def update(keys, interval, warm_up, measured, turns):
                     keys=keys, touched=10_000)  # fmt: skip
 
 
-def reduce_window(warm_up, measured, turns):
-    title = "reduceByKeyAndWindow with inverse, 60 slots, 100k keys, 10k a batch"
-    return Workload("reduce-window", title, "reduce-window", 0, 0.5, 60 + warm_up, measured, turns,
-                    keys=100_000, touched=10_000, slots=60)  # fmt: skip
+def reduce_window(slots, warm_up, measured, turns):
+    title = f"reduceByKeyAndWindow with inverse, {slots} slots, 100k keys, 10k a batch"
+    return Workload("reduce-window", title, "reduce-window", 0, 0.5, slots + warm_up, measured, turns,
+                    keys=100_000, touched=10_000, slots=slots)  # fmt: skip
 
 
-def window(warm_up, measured, turns):
-    title = "window of 30 slots, count, 20k lines a batch"
-    return Workload("window", title, "window", 0, 0.5, 30 + warm_up, measured, turns, touched=20_000, slots=30)
+def window(slots, warm_up, measured, turns):
+    title = f"window of {slots} slots, count, 20k lines a batch"
+    return Workload("window", title, "window", 0, 0.5, slots + warm_up, measured, turns, touched=20_000, slots=slots)
 
 
 def map_state(measured, turns):
@@ -226,13 +226,13 @@ def map_state(measured, turns):
 
 
 QUICK = [
-    Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 2, 2, 3, (ALL, BOTH)),
+    Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 2, 2, 4, (ALL,)),
     Workload("empty", "empty batch, word count with pprint", "empty", 0, 0.5, 6, 12, (BOTH,)),
-    Workload("empty-state", "empty batch, running word count with pprint", "empty-state", 0, 0.5, 6, 12, (BOTH,)),
-    update(10_000, 0.5, 4, 10, (BOTH,)),
-    update(100_000, 1, 3, 10, (BOTH,)),
-    reduce_window(1, 6, (BOTH,)),
-    window(1, 8, (BOTH,)),
+    Workload("empty-state", "empty batch, running word count with pprint", "empty-state", 0, 0.5, 8, 10, (BOTH,)),
+    update(10_000, 0.5, 8, 10, (BOTH,)),
+    update(100_000, 0.5, 5, 8, (BOTH,)),
+    reduce_window(10, 2, 6, (BOTH,)),
+    window(10, 2, 6, (BOTH,)),
 ]
 FULL = [
     Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 4, 4, 10, (ALL,) * 3),
@@ -240,12 +240,12 @@ FULL = [
     Workload("words-10", "word count, 10 words a batch", "words", 10, 1, 10, 20, (ALL,) * 3),
     Workload("empty", "empty batch, word count with pprint", "empty", 0, 1, 10, 30, (BOTH,) * 3),
     Workload("empty-state", "empty batch, running word count with pprint", "empty-state", 0, 1, 10, 30, (BOTH,) * 3),
-    update(10_000, 0.5, 6, 20, (BOTH,) * 3),
-    update(100_000, 1, 4, 20, (BOTH,) * 3),
-    update(1_000_000, 4, 2, 11, (BOTH,) * 2),
+    update(10_000, 0.5, 15, 20, (ALL,) * 3),
+    update(100_000, 1, 10, 20, (ALL,) * 3),
+    update(1_000_000, 4, 2, 7, (BOTH,) * 2),
     map_state(20, (("dstreams", "small"),) * 3),
-    reduce_window(5, 15, (BOTH,) * 3),
-    window(5, 15, (BOTH,) * 3),
+    reduce_window(60, 5, 15, (BOTH,) * 3),
+    window(30, 5, 15, (BOTH,) * 3),
     Workload("memory", "memory over 500 batches", "memory", 100, 0.1, 0, 500, (("dstreams",),)),
     Workload("memory-3m", "updateStateByKey, 3M keys, 10k a batch", "memory-state", 0, 0.5, 4, 50, (("dstreams",),),
              keys=3_000_000, touched=10_000, fill=6),

@@ -7,7 +7,8 @@ others from running.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -225,7 +226,18 @@ def _first(rdd: RDD[Any], number: int) -> list[Any]:
     """First records of an RDD, in one job; ``take`` starts several, for few partitions at a time."""
     if isinstance(rdd, EmptyRDD) or rdd.getNumPartitions() > _LOOK_PARTITIONS:
         return rdd.take(number)
-    return rdd.mapPartitions(lambda records: islice(records, number), True).collect()[:number]
+    # A worker whose input is not read to its end is thrown away, and starting one costs more than unpickling what is
+    # left. Where functions of the program come in between, they are not called for records that nobody looks at.
+    plain = type(rdd) is RDD
+
+    def look(records: Iterable[Any]) -> list[Any]:
+        records = iter(records)
+        found = list(islice(records, number))
+        if plain:
+            deque(records, maxlen=0)
+        return found
+
+    return rdd.mapPartitions(look, True).collect()[:number]
 
 
 def batch_name(time_ms: int) -> str:
