@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import threading
 from operator import add, sub
@@ -158,11 +159,16 @@ def test_partitions_follow_the_program(stateful):
 def test_the_state_can_be_read_with_spark(stateful, tmp_path):
     from pyspark.sql import SparkSession
 
-    run_batches(stateful, stateful.queueStream(PAIRS).updateStateByKey(total), 3)
+    run_batches(stateful, stateful.queueStream(PAIRS[:2]).updateStateByKey(total), 2)
     spark = SparkSession.builder.getOrCreate()
     reader = spark.read.format("statestore").option("stateVarName", "state")
     rows = reader.load(str(tmp_path / "checkpoint")).collect()
-    assert rows and all(row["value"] is not None for row in rows if "value" in row)
+    state = {}
+    for row in sorted(rows, key=lambda row: row.user_map_key.slot):
+        if row.user_map_key.slot >= 0:  # the others are manifests
+            put, _ = pickle.loads(bytes(row.user_map_value.data))
+            state.update(put)
+    assert state == {"a": 3, "b": 1}
 
 
 # ---------------------------------------------------------------------- what can go wrong
@@ -279,7 +285,7 @@ class Unpicklable:
         ([("a", 1)], lambda s: s.updateStateByKey(lambda new, old: Unpicklable()), "cannot be pickled"),
         ([("a", 1)], lambda s: s.updateStateByKey(lambda new, old: threading.Lock()), "cannot be pickled"),
         ([5], lambda s: s.updateStateByKey(total), r"needs \(key, value\) pairs, but got the record 5"),
-        ([5], lambda s: s.reduceByKeyAndWindow(add, sub, 2), "5"),
+        ([5], lambda s: s.reduceByKeyAndWindow(add, sub, 2), "cannot unpack non-iterable int"),
         ([("a", "x")], lambda s: s.reduceByKeyAndWindow(add, sub, 5).map(lambda kv: kv[1] + 1), "str"),
     ],
     ids=["key", "state", "lock", "no pair", "no pair in a window", "after the window"],
@@ -289,6 +295,17 @@ def test_bad_records(stateful, batch, operation, message):
     assert not isinstance(error, AssertionError)
     assert re.search(message, f"{error} {error.__cause__}"), error
     assert "\tat org.apache" not in str(error)
+
+
+@pytest.mark.parametrize("before", [lambda s: s, lambda s: s.transform(lambda rdd: rdd)], ids=["plan", "exchange"])
+def test_function_that_cannot_be_sent_to_workers(stateful, before):
+    sc = stateful.sparkContext
+    stream = before(stateful.queueStream(PAIRS))
+    stream.updateStateByKey(lambda new, old: sc.defaultParallelism).pprint()
+    with pytest.raises(
+        DStreamTypeError, match=r"updateStateByKey at test_state\.py:\d+: the function cannot be pickled"
+    ):
+        stateful.start()
 
 
 def test_output_that_fails_leaves_the_batch_uncommitted(stateful, tmp_path):

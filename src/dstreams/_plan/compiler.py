@@ -120,7 +120,14 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
     members: list[DataFrame] = []
     pipe = Pipe(delivered)
     if piped:
-        members += [pipe.frame(lowering.read, tick, bucket_ids), mark]
+        try:
+            members += [pipe.frame(lowering.read, tick, bucket_ids), mark]
+        except Exception as error:
+            suspects = [node for node in placement.lifted if not node.source and node not in placement.handed]
+            culprit = next((node for node in suspects if not _pickles(node.evaluate)), None)
+            if culprit is None:
+                raise
+            raise _cannot_pickle(culprit, error) from error
     branches: list[Branch] = []
     for node in placement.frontier:
         if any(branch.node is node for branch in piped):
@@ -243,7 +250,10 @@ def _map(frame: DataFrame, decode: Decode, functions: list[Function], encode: En
 
 def _unpicklable(node: Node, error: Exception) -> DStreamError:
     """Find the operation whose function cannot be pickled, for the message."""
-    culprit = next((suspect for suspect in _lineage(node) if not _pickles(suspect.evaluate)), node)
+    return _cannot_pickle(next((suspect for suspect in _lineage(node) if not _pickles(suspect.evaluate)), node), error)
+
+
+def _cannot_pickle(culprit: Node, error: Exception) -> DStreamError:
     reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     return DStreamTypeError(
         f"{culprit}: the function cannot be pickled and sent to the workers: {reason}. It (or something it "

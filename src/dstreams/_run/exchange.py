@@ -147,7 +147,6 @@ class Exchange:
     # ------------------------------------------------------------------ called by Spark, on the inner query's thread
 
     def _on_batch(self, jdf: JavaObject) -> None:
-        frontier: Frontier | None = None
         try:
             frontier = Frontier(self._sc, jdf, self.plan, self._decoder)
         except BaseException as error:

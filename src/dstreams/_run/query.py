@@ -118,17 +118,17 @@ class Query:
 
     def start(self) -> None:
         """Start the query; returns as soon as Spark has accepted it."""
-        if self._checkpoint is None:
-            self._offsets = temporary_checkpoint(self._sc)
-        else:
-            move_aside(self._sc, self._checkpoint)
-        directory = self._checkpoint or self._offsets
         name = f"{self._sc.appName or 'program'} (dstreams)"
         if self.plan.piped or self.placement.exchanges:
             set_level(self._sc, STATE_SERVER, "ERROR")
         self._log_start()
         self.clock.start()
         try:
+            if self._checkpoint is None:
+                self._offsets = temporary_checkpoint(self._sc)
+            else:
+                move_aside(self._sc, self._checkpoint)
+            directory = self._checkpoint or self._offsets
             for number, placement in enumerate(self.placement.exchanges, 1):
                 inner = exchange_directory(directory, number) if directory else None
                 exchange = Exchange(self._sc, placement, inner, f"{name}, exchange {number}", self._hush)
