@@ -1,39 +1,35 @@
-"""StreamingContext: the entry point of a program, its sources and its life."""
+"""StreamingContext: the entry point of a program, and its life; its sources are in :mod:`dstreams.inputs`."""
 
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import sys
 import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from pyspark import RDD, SparkConf, SparkContext, StorageLevel
+from pyspark import SparkConf, SparkContext
 
-from dstreams._plan.graph import Graph, Missing, Node, call_site
+from dstreams._plan.graph import Graph, call_site
+from dstreams._plan.identity import match
 from dstreams._plan.placement import place
-from dstreams._run.checkpoint import open_directory
+from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
 from dstreams._run.explain import explain
+from dstreams._run.files import hadoop_files
 from dstreams._run.logs import show_logs
+from dstreams._run.program import Program, describe, pickle_graph, read_graph
 from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query, plan_context
-from dstreams._sources.files import BinaryRecordsSource, TextFileSource
-from dstreams._sources.queue import InitialSource, QueueSource
-from dstreams._sources.socket import SocketSource
-from dstreams.dstream import DStream
-from dstreams.duration import to_milliseconds
-from dstreams.errors import (
-    BatchError,
-    DStreamStateError,
-    DStreamTypeError,
-    DStreamValueError,
-    UnsupportedDStreamOperation,
-)
+from dstreams._run.recovery import Recovery
+from dstreams.duration import Milliseconds, to_milliseconds
+from dstreams.errors import CheckpointError, DStreamStateError, DStreamTypeError, DStreamValueError
+from dstreams.inputs import Inputs
 
 if TYPE_CHECKING:
     from dstreams._run.batch import Batch
@@ -44,9 +40,11 @@ CHECKPOINT_DIRECTORY = "spark.streaming.checkpoint.directory"
 """Conf: as ``ssc.checkpoint(...)`` in the program."""
 PACED = "spark.streaming.dstreams.paced"
 """Conf: ``false`` drops the pacing of programs whose inputs are all queueStreams."""
+UPGRADE = "spark.streaming.dstreams.upgrade"
+"""Conf: ``true`` is the same as ``getOrCreate(..., upgrade=True)``."""
 
 
-class StreamingContext:
+class StreamingContext(Inputs):
     """Entry point of a DStream program; one context becomes one Structured Streaming query.
 
     Parameters
@@ -67,6 +65,8 @@ class StreamingContext:
 
     _active: ClassVar[StreamingContext | None] = None
     _lock: ClassVar[threading.RLock] = threading.RLock()
+    _predecessor: ClassVar[Program | None] = None
+    """While a setup function runs: what the context that it makes goes on with."""
 
     def __init__(
         self, sparkContext: SparkContext | SparkConf, batchDuration: float | None = None, jssc: None = None
@@ -94,6 +94,11 @@ class StreamingContext:
         self._started_at = ""
         self._remember_ms: int | None = None
         self._checkpoint: str | None = None
+        self._saved = StreamingContext._predecessor
+        self._payload: bytes | None = None
+        self._script = call_site().partition(":")[0]
+        # State stays in as many partitions as the first run has given it, whatever machine this one has.
+        self._parallelism = self._saved.parallelism if self._saved is not None else sparkContext.defaultParallelism
         if directory := sparkContext._conf.get(CHECKPOINT_DIRECTORY):
             self.checkpoint(directory)
 
@@ -142,9 +147,80 @@ class StreamingContext:
         return setupFunc() if checkpointPath is None else cls.getOrCreate(checkpointPath, setupFunc)
 
     @classmethod
-    def getOrCreate(cls, checkpointPath: str, setupFunc: Callable[[], StreamingContext]) -> StreamingContext:
-        """Not in this version: recovery is not translated yet."""
-        raise UnsupportedDStreamOperation.recovery("StreamingContext.getOrCreate")
+    def getOrCreate(
+        cls, checkpointPath: str, setupFunc: Callable[[], StreamingContext], upgrade: bool | None = None
+    ) -> StreamingContext:
+        """Restore the program that a checkpoint directory holds, or make a new one for it.
+
+        Parameters
+        ----------
+        checkpointPath : str
+            Directory of any Hadoop file system.
+        setupFunc : callable
+            Makes the context and defines the program. Called where the directory holds no program, and for an upgrade.
+        upgrade : bool, optional
+            True runs `setupFunc` although the directory holds a program, and lets the new program go on with its
+            offsets and its state; the default is the conf ``spark.streaming.dstreams.upgrade``. Operations are known by
+            what they are and what they read, or by the name that :meth:`DStream.named` gave them.
+
+        Returns
+        -------
+        StreamingContext
+            A restored program is the saved one, functions, batch interval and all, as on the old engine: changes of
+            the code take no effect without `upgrade`. It runs on the SparkContext that there is, or on a new one with
+            the saved settings. Nothing can be added to it but listeners.
+
+        Raises
+        ------
+        CheckpointError
+            If the directory is the old engine's, or belongs to another program, or is damaged; the message says what
+            can be done. Nothing in it has been changed.
+        DStreamTypeError
+            If `setupFunc` is no function, or gives no StreamingContext.
+        """
+        path = directory_name(checkpointPath)
+        if not callable(setupFunc):
+            raise DStreamTypeError("setupFunc should be callable.")
+        use_this_python()
+        sc = SparkContext._active_spark_context
+        if sc is None:
+            SparkContext._ensure_initialized()
+        assert SparkContext._jvm is not None
+        files = hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path)
+        found = read_directory(files)
+        script = _file_of(setupFunc)
+        if found is None:
+            ssc = cls._set_up(path, setupFunc, None)
+        elif _wants(upgrade, sc):
+            ssc = cls._set_up(path, setupFunc, found[0])
+        else:
+            program, payload = found
+            if script != program.script:
+                raise CheckpointError.other_program(files.root, program.script, program.app, script)
+            graph = read_graph(files, program, payload)
+            ssc = cls(sc or SparkContext(conf=program.spark_conf()), Milliseconds(program.interval_ms))
+            ssc._graph, ssc._saved, ssc._payload = graph, program, payload
+            ssc._remember_ms, ssc._parallelism = program.remember_ms, program.parallelism
+            ssc._listen_to_receivers()
+            ssc.checkpoint(path)
+        ssc._script = script
+        return ssc
+
+    @classmethod
+    def _set_up(
+        cls, path: str, setupFunc: Callable[[], StreamingContext], predecessor: Program | None
+    ) -> StreamingContext:
+        StreamingContext._predecessor = predecessor
+        try:
+            ssc = setupFunc()
+        finally:
+            StreamingContext._predecessor = None
+        if not isinstance(ssc, StreamingContext):
+            raise DStreamTypeError(
+                f"getOrCreate: setupFunc must return the StreamingContext that it has made, got {type(ssc).__name__}"
+            )
+        ssc.checkpoint(path)
+        return ssc
 
     def start(self) -> None:
         """Start the program. A second call on a running context is ignored with a warning.
@@ -175,7 +251,8 @@ class StreamingContext:
                 remember_ms = self._remember_ms or 0
                 checkpoint = self._checkpoint_directory()
                 self._query = Query(
-                    self._sc, self._graph, self._interval_ms, remember_ms, paced, checkpoint, self._bus
+                    self._sc, self._graph, self._interval_ms, remember_ms, self._parallelism, paced, checkpoint,
+                    self._recovery(), self._bus,
                 )  # fmt: skip
                 self._query.start()
             except BaseException:
@@ -310,211 +387,18 @@ class StreamingContext:
             The text that was printed.
         """
         query = self._query
-        placement = query.placement if query is not None else place(self._graph, plan_context(self._sc))
+        placement = (
+            query.placement if query is not None else place(self._graph, plan_context(self._sc, self._parallelism))
+        )
         text = explain(self._graph, placement, query.frames if query is not None else [])
         print(text, flush=True)
         return text
 
-    # ------------------------------------------------------------------ sources
-
-    def socketTextStream(
-        self, hostname: str, port: int, storageLevel: StorageLevel = StorageLevel.MEMORY_AND_DISK_2
-    ) -> DStream[str]:
-        r"""Lines of text from a TCP server.
-
-        Parameters
-        ----------
-        hostname : str
-            Host to connect to.
-        port : int
-            Port to connect to.
-        storageLevel : pyspark.StorageLevel
-            Accepted for compatibility.
-
-        Returns
-        -------
-        DStream[str]
-            Lines without their end (``\n``, ``\r\n`` or ``\r``), decoded as UTF-8; invalid bytes become U+FFFD.
-
-        Notes
-        -----
-        Needs no server at start and no core of its own: it connects when the server appears, and again 2 s after
-        a connection ended, and says so in the log.
-        """
-        if not isinstance(hostname, str) or not hostname:
-            raise DStreamTypeError(f"socketTextStream: hostname must be a str, got {hostname!r}")
-        if isinstance(port, bool) or not isinstance(port, int):
-            raise DStreamTypeError(f"socketTextStream: port must be an int, got {port!r}")
-        if not 0 < port < 65536:
-            raise DStreamValueError(f"socketTextStream: port must be between 1 and 65535, got {port}")
-        number, name = self._next_source("socket")
-        status = _ReceiverStatus(self, number, f"socketTextStream({hostname}:{port})")
-        source = SocketSource(hostname, port, self._sc.defaultParallelism, name, status)
-        return self._source("socketTextStream", source)
-
-    def textFileStream(self, directory: str) -> DStream[str]:
-        """Lines of the text files that appear in a directory.
-
-        Parameters
-        ----------
-        directory : str
-            Directory, or a glob of directories, of any Hadoop file system; it need not exist yet.
-
-        Returns
-        -------
-        DStream[str]
-
-        Notes
-        -----
-        Files older than this call are not read, nor those whose name begins with ``.`` or ``_``. Files must be
-        moved into the directory, not written there in place.
-        """
-        source = TextFileSource(self._sc, _directory(directory, "textFileStream"), *self._file_times())
-        return self._source("textFileStream", source)
-
-    def binaryRecordsStream(self, directory: str, recordLength: int) -> DStream[bytes]:
-        """Records of a fixed length from the files that appear in a directory.
-
-        Parameters
-        ----------
-        directory : str
-            As in :meth:`textFileStream`.
-        recordLength : int
-            Length of each record in bytes.
-
-        Returns
-        -------
-        DStream[bytes]
-
-        Notes
-        -----
-        A file whose size is no multiple of the length fails its batch with an EOFError that names the file; later
-        batches go on.
-        """
-        if isinstance(recordLength, bool) or not isinstance(recordLength, int) or recordLength < 1:
-            raise DStreamValueError(
-                f"binaryRecordsStream: recordLength must be a positive number of bytes, got {recordLength!r}"
-            )
-        path = _directory(directory, "binaryRecordsStream")
-        source = BinaryRecordsSource(self._sc, path, *self._file_times(), recordLength)
-        return self._source("binaryRecordsStream", source)
-
-    def queueStream(
-        self, rdds: list[Any], oneAtATime: bool = True, default: RDD[Any] | Iterable[Any] | None = None
-    ) -> DStream[Any]:
-        """Take the elements of a queue, one per batch.
-
-        Parameters
-        ----------
-        rdds : list of RDD or list of list
-            The queue; later changes to the list are ignored.
-        oneAtATime : bool
-            One element per batch, or all of them in the first.
-        default : RDD or list, optional
-            Element of every batch after the queue is used up.
-
-        Returns
-        -------
-        DStream[T]
-
-        Raises
-        ------
-        DStreamTypeError
-            If the queue is not a list.
-        DStreamValueError
-            If the queue is empty and there is no default.
-
-        Notes
-        -----
-        A program whose inputs are all queues runs on a logical clock: batch times are contiguous, one element
-        each, whatever the machine's speed. The conf ``spark.streaming.dstreams.paced=false`` lets its batches
-        follow each other at once; for tests.
-        """
-        if not isinstance(rdds, list | tuple):
-            raise DStreamTypeError(f"queueStream: rdds must be a list of RDDs or lists, got {type(rdds).__name__}")
-        has_default = isinstance(default, RDD) or bool(default)
-        if not rdds and not has_default:
-            raise DStreamValueError(
-                "queueStream: the queue is empty and there is no default, so there is nothing to read"
-            )
-        for element in rdds:
-            if not isinstance(element, RDD | Iterable):
-                raise DStreamTypeError(
-                    f"queueStream: each element must be an RDD or a list, the records of one batch; got {element!r}"
-                )
-        elements = [element if isinstance(element, RDD) else list(element) for element in rdds] or [[]]
-        fallback = default if isinstance(default, RDD) else list(default) if has_default and default else None
-        _, name = self._next_source("queue")
-        source = QueueSource(elements, bool(oneAtATime), fallback, self._sc.defaultParallelism, name)
-        return self._source("queueStream", source)
-
-    # ------------------------------------------------------------------ several streams
-
-    def transform(self, dstreams: list[DStream[Any]], transformFunc: Callable[..., RDD[Any]]) -> DStream[Any]:
-        """Apply a function to the real RDDs that several streams have in each batch, on the driver.
-
-        Parameters
-        ----------
-        dstreams : list of DStream
-            The streams.
-        transformFunc : callable
-            Called with one argument, the tuple of RDDs in the order of the list; must return an RDD.
-
-        Returns
-        -------
-        DStream[T]
-        """
-        nodes = self._nodes(dstreams, "transform")
-        if not callable(transformFunc):
-            raise DStreamTypeError(f"transform: transformFunc must be a function, got {transformFunc!r}")
-
-        def evaluate(when: Any, *rdds: RDD[Any] | None) -> RDD[Any]:
-            if any(rdd is None for rdd in rdds):
-                raise BatchError(f"Couldn't generate RDD from parent at time {_batch_ms(when)} ms")
-            result = transformFunc(rdds)
-            if not isinstance(result, RDD):
-                raise BatchError(
-                    "Transform function must not return null. Return SparkContext.emptyRDD() instead to represent "
-                    f"no element as the result of transformation. Got {type(result).__name__}."
-                )
-            return result
-
-        return self._stream(Node("transform", nodes, evaluate, nodes[0].slide_ms, liftable=False, missing=Missing.FAIL))
-
-    def union(self, *dstreams: DStream[Any]) -> DStream[Any]:
-        """Put the elements of several streams side by side.
-
-        Raises
-        ------
-        DStreamValueError
-            "should have at least one DStream to union", or if slide intervals or contexts differ.
-        """
-        if not dstreams:
-            raise DStreamValueError("should have at least one DStream to union")
-        if len(dstreams) == 1:
-            return dstreams[0]
-        nodes = self._nodes(list(dstreams), "union", "All DStreams should have same slide duration")
-
-        def evaluate(when: Any, *rdds: RDD[Any] | None) -> RDD[Any]:
-            first, *others = rdds
-            if first is None or any(rdd is None for rdd in others):
-                raise BatchError(f"Could not generate RDD from a parent for unifying at time {_batch_ms(when)} ms")
-            for rdd in others:
-                assert rdd is not None
-                first = first.union(rdd)
-            return first
-
-        return self._stream(Node("union", nodes, evaluate, nodes[0].slide_ms, missing=Missing.FAIL))
-
     # ------------------------------------------------------------------ for DStream
 
-    def _stream(self, node: Node) -> DStream[Any]:
-        """Take a node into the graph."""
-        self._check_open(node.op)
-        node.site = node.site or call_site()
-        return DStream(self._graph.add(node), self)
-
     def _check_open(self, op: str) -> None:
+        if self._payload is not None:
+            raise DStreamStateError.restored(op)
         if self._stopped:
             raise DStreamStateError.frozen(op, "stopping")
         if self._started:
@@ -525,14 +409,18 @@ class StreamingContext:
             raise DStreamStateError(f"{op}: this DStream has not been initialized; call start() first")
         return dict(self._query.batches.remembered)
 
-    def _initial_state(self, records: RDD[Any] | list[Any], slide_ms: int) -> Node:
-        """Add the source of the records that a state starts from, for an operation with that slide."""
-        _, name = self._next_source("initial")
-        node = self._source("initial state", InitialSource(records, self._sc.defaultParallelism, name))._node
-        node.slide_ms = slide_ms  # so that it goes with the operation's other parent; it has records but once
-        return node
-
-    # ------------------------------------------------------------------ helpers
+    def _recovery(self) -> Recovery | None:
+        """What connects this start with the ones before and after it, where the program names a directory."""
+        if self._payload is not None and self._saved is not None and self._checkpoint is not None:
+            return Recovery(self._sc, self._checkpoint, self._saved, self._payload, self._saved)
+        operations = match(self._graph, self._saved.operations if self._saved is not None else [])
+        if self._checkpoint is None:
+            return None
+        payload = pickle_graph(self._graph)
+        program = describe(
+            self._sc, self._graph, operations, self._interval_ms, self._remember_ms, self._parallelism, self._script
+        )
+        return Recovery(self._sc, self._checkpoint, program, payload, self._saved)
 
     def _checkpoint_directory(self) -> str | None:
         """Directory of the program's state, as set here or for the SparkContext; demanded where the old engine does."""
@@ -543,65 +431,6 @@ class StreamingContext:
         if directory.isDefined():
             return open_directory(self._sc, f"{directory.get()}/dstreams-{uuid.uuid4()}", shared=True)
         raise DStreamStateError.no_checkpoint()
-
-    def _source(self, op: str, source: Any) -> DStream[Any]:
-        def never(*_: Any) -> RDD[Any]:
-            raise KeyError("the RDD of a source that is not at the frontier")
-
-        return self._stream(Node(op, (), never, self._interval_ms, source=source))
-
-    def _next_source(self, kind: str) -> tuple[int, str]:
-        number = sum(node.source is not None for node in self._graph.nodes)
-        return number, f"dstreams-{kind}-{number}"
-
-    def _file_times(self) -> tuple[int, int]:
-        """When the stream is defined, and the remember window, in ms."""
-        assert self._sc._jsc is not None
-        conf = self._sc._jsc.sc().conf()
-        fallback = conf.get("spark.streaming.minRememberDuration", "60s")
-        window = conf.getTimeAsSeconds("spark.streaming.fileStream.minRememberDuration", fallback) * 1000
-        return int(time.time() * 1000), -(-window // self._interval_ms) * self._interval_ms
-
-    def _nodes(self, dstreams: Any, op: str, slides: str | None = None) -> tuple[Node, ...]:
-        if not isinstance(dstreams, list | tuple) or not dstreams:
-            raise DStreamValueError(f"{op}: give a list with at least one DStream, got {dstreams!r}")
-        for stream in dstreams:
-            if not isinstance(stream, DStream):
-                raise DStreamTypeError(f"{op}: expected DStreams, got {type(stream).__name__}")
-            if stream._ssc is not self:
-                raise DStreamValueError("requirement failed: Some of the DStreams have different contexts")
-        if len({stream._node.slide_ms for stream in dstreams}) > 1:
-            raise DStreamValueError(slides or "requirement failed: Some of the DStreams have different slide durations")
-        return tuple(stream._node for stream in dstreams)
-
-
-class _ReceiverStatus:
-    """What a receiver's reader calls in the driver."""
-
-    def __init__(self, ssc: StreamingContext, stream: int, name: str) -> None:
-        self._ssc = ssc
-        self._stream = stream
-        self._name = name
-
-    def receiver(self, event: str, text: str) -> None:
-        """Something happened to the receiver."""
-        if self._ssc._query is not None:
-            self._ssc._query.receiver_event(self._stream, self._name, event, text)
-
-    def took(self, records: int) -> None:
-        """A batch takes so many records."""
-        if self._ssc._query is not None:
-            self._ssc._query.took(self._stream, records, self._name)
-
-
-def _directory(directory: Any, op: str) -> str:
-    if not isinstance(directory, str | os.PathLike) or not str(directory):
-        raise DStreamTypeError(f"{op}: directory must be a str, got {directory!r}")
-    return os.fspath(directory)
-
-
-def _batch_ms(when: Any) -> int:
-    return int(when.timestamp() * 1000)
 
 
 def use_this_python() -> None:
@@ -618,3 +447,17 @@ def _use_this_python_in(sc: SparkContext) -> None:
         and not sc._conf.contains("spark.pyspark.python")
     ):
         sc.pythonExec = sys.executable
+
+
+def _file_of(function: Callable[..., Any]) -> str:
+    """Name of the file that a function is in, without its folder; of the file that calls us where that is not known."""
+    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+    return os.path.basename(code.co_filename) if code is not None else call_site().partition(":")[0]
+
+
+def _wants(upgrade: bool | None, sc: SparkContext | None) -> bool:
+    """Whether an upgrade is asked for, here or in Spark's settings."""
+    if upgrade is not None:
+        return upgrade
+    conf = SparkConf() if sc is None else sc._conf
+    return str(conf.get(UPGRADE, "false")).lower() == "true"

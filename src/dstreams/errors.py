@@ -9,12 +9,14 @@ from __future__ import annotations
 
 __all__ = [
     "BatchError",
+    "CheckpointError",
     "DStreamError",
     "DStreamStateError",
     "DStreamTypeError",
     "DStreamValueError",
     "StreamingSideError",
     "UnsupportedDStreamOperation",
+    "UpgradeError",
 ]
 
 
@@ -74,6 +76,15 @@ class DStreamStateError(DStreamError, RuntimeError):
         )
 
     @classmethod
+    def restored(cls, what: str) -> DStreamStateError:
+        """An operation was added to a program that was restored from its directory."""
+        return cls(
+            f"{what}: the program was restored from its checkpoint directory, and a stream that is added to it has not "
+            "been initialized. Define the whole program in setupFunc; to change a program that has run, start it once "
+            "with getOrCreate(..., upgrade=True)."
+        )
+
+    @classmethod
     def frozen_setting(cls, what: str) -> DStreamStateError:
         """Storage level or checkpoint interval changed after ``start()``."""
         return cls(f"Cannot change {what} of a DStream after streaming context has started")
@@ -82,13 +93,73 @@ class DStreamStateError(DStreamError, RuntimeError):
 class UnsupportedDStreamOperation(DStreamError, NotImplementedError):
     """An operation of the old engine that this version does not run."""
 
+
+class CheckpointError(DStreamError, RuntimeError):
+    """A checkpoint directory cannot be used as it is; nothing in it has been changed."""
+
     @classmethod
-    def recovery(cls, operation: str) -> UnsupportedDStreamOperation:
-        """Checkpoint directories are not read or written by this version."""
+    def old_engine(cls, directory: str) -> CheckpointError:
+        """The directory is one of the engine that PySpark ships."""
         return cls(
-            f"{operation}: this version of dstreams has no recovery from a checkpoint directory yet. Nothing was "
-            "started and the directory was not touched. Leave the call out to run the program without recovery."
+            f"{directory} is a checkpoint directory of the old engine (pyspark.streaming): its program is a graph of "
+            "objects of the JVM, and its state is in RDDs whose data only that graph can find, so neither can be "
+            "carried over. To go on with the state: run the old program once more with an output that saves it, "
+            'stream.foreachRDD(lambda rdd: rdd.saveAsPickleFile("state")), stop it gracefully, and start this '
+            'program on a new directory with updateStateByKey(f, initialRDD=sc.pickleFile("state")), or '
+            "StateSpec.initialState for mapWithState. Windows fill again by themselves. Give the new directory's name "
+            "to getOrCreate; nothing was changed in this one."
         )
+
+    @classmethod
+    def other_program(cls, directory: str, script: str, app: str, ours: str) -> CheckpointError:
+        """Another program has written the directory."""
+        return cls(
+            f"{directory} belongs to another program, {script or 'a shell'} (application {app!r}), and this is "
+            f"{ours or 'a shell'}. Restoring it would run that one. Name another directory; or, if this is the same "
+            "program under a new name, start it once with getOrCreate(..., upgrade=True), which runs setupFunc and "
+            "keeps offsets and state. Nothing was changed."
+        )
+
+    @classmethod
+    def in_use(cls, directory: str, owner: str) -> CheckpointError:
+        """Another driver runs on the directory."""
+        return cls(
+            f"another program is running on the checkpoint directory {directory} ({owner}). Two would tear its "
+            "state apart. Stop the other one first, or name another directory."
+        )
+
+    @classmethod
+    def taken_over(cls, directory: str, owner: str) -> CheckpointError:
+        """Another driver has begun on the directory while this one was running."""
+        return cls(
+            f"another program ({owner}) has taken over the checkpoint directory {directory}; this one ends without "
+            "committing its batch, which the other one runs."
+        )
+
+    @classmethod
+    def unreadable(cls, directory: str, reason: str) -> CheckpointError:
+        """The saved program is damaged or not for this version; the first words are the old engine's."""
+        return cls(f"Failed to read checkpoint from directory {directory}: {reason}")
+
+
+class UpgradeError(CheckpointError, ValueError):
+    """A new program cannot go on with what a directory has kept for the old one.
+
+    Parameters
+    ----------
+    problems : list of str
+        One for each operation that does not fit.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        listed = "\n  - ".join(problems)
+        super().__init__(
+            f"the program does not fit what its checkpoint directory has kept; nothing was changed:\n  - {listed}"
+        )
+
+    def __reduce__(self) -> tuple[type[UpgradeError], tuple[list[str]]]:
+        return UpgradeError, (self.problems,)
 
 
 class StreamingSideError(DStreamError, RuntimeError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pyspark import RDD
 
-from dstreams._plan.graph import Node, OnEmpty, call_site
+from dstreams._plan.graph import Node, OnEmpty, call_site, function_code, function_name
 from dstreams._plan.steps.map_state import MapState, State
 from dstreams._plan.steps.step import Step
 from dstreams._plan.steps.update import Update
@@ -110,7 +110,7 @@ class StateOperations(Transformations[T]):
             raise DStreamTypeError(f"updateStateByKey: updateFunc must be a function, got {updateFunc!r}")
         initial = _initial(initialRDD, "updateStateByKey") if initialRDD is not None else None
         step = Update(updateFunc, self._node.slide_ms)
-        return self._ssc._stream(self._stateful("updateStateByKey", step, numPartitions, initial))
+        return self._ssc._stream(self._stateful("updateStateByKey", step, numPartitions, initial, updateFunc))
 
     def mapWithState(self: StateOperations[tuple[K, V]], spec: StateSpec[R]) -> MapWithStateDStream[R]:
         """Call a function for each pair, with the state of its key; only keys with data cost anything.
@@ -131,10 +131,18 @@ class StateOperations(Transformations[T]):
         step = MapState(function, skip_none, spec._timeout_ms, self._node.slide_ms)
         from dstreams.dstream import MapWithStateDStream  # a DStream, which inherits from this class
 
-        stateful = self._ssc._stream(self._stateful("mapWithState", step, spec._partitions, spec._initial))
+        node = self._stateful("mapWithState", step, spec._partitions, spec._initial, spec._function)
+        stateful = self._ssc._stream(node)
         return MapWithStateDStream(stateful._node, self._ssc, step)
 
-    def _stateful(self, op: str, step: Step, partitions: int | None, initial: RDD[Any] | list[Any] | None) -> Node:
+    def _stateful(
+        self,
+        op: str,
+        step: Step,
+        partitions: int | None,
+        initial: RDD[Any] | list[Any] | None,
+        function: Callable[..., Any],
+    ) -> Node:
         n = self._partitions(partitions, op)
         site = call_site()
         step.where = f"{op} at {site}"
@@ -146,6 +154,7 @@ class StateOperations(Transformations[T]):
         return Node(
             op, (self._node, *start), evaluate, self._node.slide_ms,
             step=step, checkpointed=True, on_empty=OnEmpty.SHUFFLE, site=site,
+            hint=function_name(function), code=function_code(function),
         )  # fmt: skip
 
 

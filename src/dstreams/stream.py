@@ -9,9 +9,11 @@ from pyspark import RDD
 
 from dstreams._plan.graph import Missing, Node, OnEmpty
 from dstreams.duration import to_milliseconds
-from dstreams.errors import DStreamTypeError, DStreamValueError
+from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from dstreams.context import StreamingContext
     from dstreams.dstream import DStream
 
@@ -49,6 +51,48 @@ class Stream(Generic[T]):
     def __repr__(self) -> str:
         return f"DStream({self._node})"
 
+    def named(self, name: str) -> Self:
+        """Give the source or the operation with state behind this stream a name of its own.
+
+        Its offsets and its state are kept under that name in the checkpoint directory, so that a later version of the
+        program can go on with them (``StreamingContext.getOrCreate(..., upgrade=True)``) whatever else has changed.
+        Without a name an operation is known by what it is and what it reads.
+
+        Parameters
+        ----------
+        name : str
+            Any text, which no other stream of the program has.
+
+        Returns
+        -------
+        DStream
+            This stream.
+
+        Raises
+        ------
+        DStreamTypeError, DStreamValueError
+            If it is not a text, or is the name of another stream.
+        DStreamStateError
+            After the context was started.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise DStreamTypeError(f"named: name must be a str, got {name!r}")
+        if self._ssc._started:
+            raise DStreamStateError.frozen_setting("name")
+        target = self._node
+        # Some operations are made of several nodes: countByWindow is a map, a window and a map.
+        while target.step is None and target.source is None and len(target.parents) == 1:
+            (parent,) = target.parents
+            if parent.site != self._node.site:
+                target = self._node
+                break
+            target = parent
+        other = next((node for node in self._ssc._graph.nodes if node.name == name and node is not target), None)
+        if other is not None:
+            raise DStreamValueError(f"named: {name!r} is the name of another stream, {other}")
+        target.name = name
+        return self
+
     # ------------------------------------------------------------------ making nodes
 
     def _derive(
@@ -78,7 +122,7 @@ class Stream(Generic[T]):
 
     def _partitions(self, numPartitions: int | None, op: str) -> int:
         if numPartitions is None:
-            return self._sc.defaultParallelism
+            return self._ssc._parallelism
         if isinstance(numPartitions, bool) or not isinstance(numPartitions, int) or numPartitions < 1:
             raise DStreamValueError(f"{op}: Number of partitions must be positive, got {numPartitions!r}")
         return numPartitions

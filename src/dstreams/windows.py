@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.resultiterable import ResultIterable
 
-from dstreams._plan.graph import Node, OnEmpty, call_site
+from dstreams._plan.graph import Node, OnEmpty, call_site, function_code, function_name
 from dstreams._plan.steps.reduced_window import ReducedWindow
 from dstreams._plan.steps.window import Window
 from dstreams.errors import DStreamTypeError
@@ -46,7 +46,7 @@ class WindowOperations(Transformations[T]):
         """
         window_ms, slide_ms = self._window(windowDuration, slideDuration)
         step = Window(window_ms, slide_ms, self._node.slide_ms)
-        return self._windowed("window", step, lambda rdd: rdd.in_place(step), slide_ms)
+        return self._windowed("window", step, lambda rdd: rdd.in_place(step), slide_ms, f"{window_ms}/{slide_ms} ms")
 
     def reduceByWindow(
         self,
@@ -172,6 +172,7 @@ class WindowOperations(Transformations[T]):
         for name, function in (("func", func), ("invFunc", invFunc), ("filterFunc", filterFunc)):
             if not callable(function) and (function or name == "func"):
                 raise DStreamTypeError(f"reduceByKeyAndWindow: {name} must be a function, got {function!r}")
+        hint = f"{function_name(func)}, {window_ms}/{slide_ms} ms"
         if not invFunc:
             plain = Window(window_ms, slide_ms, self._node.slide_ms)
             return self._windowed(
@@ -179,10 +180,18 @@ class WindowOperations(Transformations[T]):
                 plain,
                 lambda rdd: rdd.reduceByKey(func, n).in_place(plain).reduceByKey(func, n),
                 slide_ms,
+                hint,
+                func,
             )
         step = ReducedWindow(func, invFunc, filterFunc or None, window_ms, slide_ms, self._node.slide_ms)
         return self._windowed(
-            "reduceByKeyAndWindow", step, lambda rdd: rdd.reduceByKey(func, n).by_key(step, n), slide_ms, True
+            "reduceByKeyAndWindow",
+            step,
+            lambda rdd: rdd.reduceByKey(func, n).by_key(step, n),
+            slide_ms,
+            hint,
+            func,
+            checkpointed=True,
         )
 
     def _window(self, window: float, slide: float | None) -> tuple[int, int]:
@@ -195,6 +204,8 @@ class WindowOperations(Transformations[T]):
         step: Window | ReducedWindow,
         evaluate: Callable[[Any], StreamingRDD],
         slide_ms: int,
+        hint: str,
+        function: Callable[..., Any] | None = None,
         checkpointed: bool = False,
     ) -> DStream[Any]:
         site = call_site()
@@ -209,6 +220,8 @@ class WindowOperations(Transformations[T]):
                 checkpointed=checkpointed,
                 on_empty=OnEmpty.SHUFFLE,
                 site=site,
+                hint=hint,
+                code=function_code(function),
             )
         )
 

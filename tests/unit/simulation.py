@@ -22,7 +22,7 @@ from dstreams._plan import operator as operator_module
 from dstreams._plan import pipe as pipe_module
 from dstreams._plan.bucket import Remembered
 from dstreams._plan.chunks import read_chunks, write_chunk
-from dstreams._plan.flow import DATA, INITIAL, PASS, TICK, Deliver, Flow, Line, StepCall
+from dstreams._plan.flow import DATA, INITIAL, PASS, PIPE, TICK, Deliver, Flow, Line, StepCall
 from dstreams._plan.operator import Operator
 from dstreams._plan.pipe import Pipe
 from dstreams._plan.steps.step import Step
@@ -230,11 +230,11 @@ class Cluster:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         # A pool of workers for each stateful stage.
-        self.remembered: dict[tuple[int, int], Remembered] = {}
+        self.remembered: dict[tuple[str, int], Remembered] = {}
         patch = self.monkeypatch.setattr
         patch(pipe_module, "DataFrame", Frame)
         patch(pipe_module, "map_in_arrow", self._map)
-        patch(pipe_module, "_stateful", self._stateful)
+        patch(pipe_module, "stateful", self._stateful)
         patch(pipe_module, "sf", SimpleNamespace(expr=lambda text: text))
         patch(flow_module, "_partition", lambda: self._task)
         self._task = -1
@@ -276,7 +276,8 @@ class Cluster:
 
         return Frame(mapped)
 
-    def _stateful(self, frame: Frame, operator: Operator, number: int) -> Frame:
+    def _stateful(self, frame: Frame, operator: Operator, schema: str, pool: str) -> Frame:
+        assert schema == PIPE
         self.stages.append("state")
         pickled = cloudpickle.dumps(operator)
 
@@ -291,9 +292,9 @@ class Cluster:
                 lines = groups[op, bucket]
                 self.random.shuffle(lines)
                 rows = [Row(*Line._fields)(*(line[name] for name in Line._fields)) for line in lines]
-                pages = self.pages.setdefault((number, op, bucket), MemoryPages())
+                pages = self.pages.setdefault((pool, op, bucket), MemoryPages())
                 pages.begin()
-                worker = self.remembered.setdefault((number, self.random.randrange(self.workers)), Remembered())
+                worker = self.remembered.setdefault((pool, self.random.randrange(self.workers)), Remembered())
                 task = cloudpickle.loads(pickled)
                 task.init(SimpleNamespace(getMapState=lambda *_, pages=pages: pages))
                 with working(worker):

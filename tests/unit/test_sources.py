@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import operator
 import pickle
+import socket
+import struct
 import threading
+import time
 from multiprocessing import AuthenticationError
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark import cloudpickle
 
+from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.link import CLOCK, Link, Remote
-from dstreams._sources.queue import QueueSource, slices
-from dstreams._sources.socket import LineSplitter
+from dstreams._sources.queue import InitialSource, QueueReader, QueueSource, slices
+from dstreams._sources.socket import LineSplitter, SocketReader, SocketSource
+from dstreams._sources.write_ahead import LocalFolder
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,133 @@ def test_an_element_that_cannot_be_had_fails_when_it_is_read() -> None:
     assert failure is not None
     assert failure.startswith("queueStream: element 0 could not be computed: ")
     assert "a record of the stream cannot be pickled: <unlocked _thread.lock" in failure
+
+
+class FakeRDD:
+    """What a queue uses of an RDD; where there are no partitions computing it fails."""
+
+    def __init__(self, *partitions: list[Any]) -> None:
+        self._partitions = partitions
+        self.computed = 0
+
+    def glom(self) -> FakeRDD:
+        return self
+
+    def collect(self) -> list[list[Any]]:
+        self.computed += 1
+        if not self._partitions:
+            raise ValueError("it cannot be had")
+        return list(self._partitions)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an RDD cannot be pickled")
+
+
+def saved(source: Any) -> Any:
+    """Give what a program that goes on from its checkpoint directory has."""
+    return cloudpickle.loads(cloudpickle.dumps(source))
+
+
+@pytest.mark.parametrize("one_at_a_time", [True, False])
+@pytest.mark.parametrize("default", [None, [9], FakeRDD([7], [8])])
+def test_a_saved_queue_gives_the_same(one_at_a_time: bool, default: Any) -> None:
+    elements: list[Any] = [FakeRDD([1, 2], [], [3]), [4, 5, 6], [], FakeRDD([])]
+    source = QueueSource(elements, one_at_a_time, default, 2, "q")
+    again = saved(saved(source))
+    assert [again.element(n) for n in range(6)] == [source.element(n) for n in range(6)]
+    assert again.describe() == source.describe() == "queueStream(4 elements)"
+
+
+def test_a_saved_queue_keeps_why_an_element_cannot_be_computed() -> None:
+    elements: list[Any] = [FakeRDD(), FakeRDD([threading.Lock()]), [threading.Lock()], [1]]
+    source = QueueSource(elements, True, None, 1, "q")
+    again = saved(saved(source))
+    assert [again.element(n) for n in range(5)] == [source.element(n) for n in range(5)]
+    assert again.element(0) == [([], "queueStream: element 0 could not be computed: ValueError: it cannot be had")]
+    together = saved(QueueSource(elements, False, None, 1, "q"))
+    assert together.element(0) == again.element(0)
+
+
+def test_an_element_that_comes_several_times_is_computed_once_to_be_saved() -> None:
+    element: Any = FakeRDD([1], [2])
+    source = QueueSource([element] * 3, True, element, 2, "q")
+    again = saved(source)
+    assert element.computed == 1
+    assert again.element(0) == again.element(2) == again.element(7) == source.element(0)
+
+
+def test_saved_initial_records() -> None:
+    element: Any = FakeRDD([("a", 1)], [("b", 2)])
+    again = saved(InitialSource(element, 2, "initial"))
+    assert again.element(0) == InitialSource(element, 2, "initial").element(0)
+    assert (again.batches, again.initial, again.describe()) == (1, True, "initial state")
+
+
+class Due:
+    """A clock that has one more batch, always."""
+
+    def call_or(self, gone: Any, method: str) -> int:
+        return 1000
+
+
+@pytest.mark.parametrize(("batches", "offsets"), [(None, [4, 5]), (4, [4, 4]), (3, [3, 3]), (1, [3, 3])])
+def test_a_queue_goes_on_after_the_last_element_that_was_taken(batches: int | None, offsets: list[int]) -> None:
+    clock: Any = Due()
+    before_spark_4_2 = QueueReader(clock, clock, batches, 3)
+    assert [before_spark_4_2.latestOffset()["n"] for _ in offsets] == offsets
+    later = QueueReader(clock, clock, batches, 3)
+    assert later.latestOffset({"n": 3}, None)["n"] == offsets[0]
+    assert later.latestOffset({"n": offsets[0]}, None)["n"] == offsets[1]
+
+
+def test_other_sources_can_be_saved() -> None:
+    text = saved(TextFileSource("/d", 1000, 60_000))
+    assert (text.describe(), vars(text)) == ("textFileStream(/d)", vars(TextFileSource("/d", 1000, 60_000)))
+    records = saved(BinaryRecordsSource("/d", 1000, 60_000, 4))
+    assert (records.describe(), records.decode.length) == ("binaryRecordsStream(/d)", 4)
+    lines = SocketSource("localhost", 9999, 2, "dstreams-socket-0", threading.Lock())
+    again = saved(lines)
+    assert (again.describe(), again.status) == ("socketTextStream(localhost:9999)", None)
+    again.status = lines.status
+    assert vars(again) == vars(lines)
+
+
+@pytest.mark.parametrize("logged", [True, False])
+@pytest.mark.parametrize("reset", [True, False])
+def test_the_last_line_of_a_connection_needs_no_end(tmp_path: Path, logged: bool, reset: bool) -> None:
+    class Status:
+        def call(self, method: str, *args: Any) -> None:
+            pass
+
+    def until(count: int) -> None:
+        deadline = time.monotonic() + 10
+        while reader.available(None) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+    def lines() -> list[str]:
+        parts = reader.partitions({"n": 0}, reader.latestOffset())
+        return [line for part in parts for chunk in part.chunks for line in pickle.loads(chunk)]
+
+    status: Any = Status()
+    log = LocalFolder(str(tmp_path)) if logged else None
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reader = SocketReader("127.0.0.1", server.getsockname()[1], status, 2, log)
+        reader.open()
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"a\nb")
+            until(1)
+            if reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        until(2)
+        reader.stop()
+    assert lines() == ["a", "b"]
+    if logged:
+        reader = SocketReader("127.0.0.1", 1, status, 2, log)
+        reader.open()
+        assert lines() == ["a", "b"]
+        reader.stop()
 
 
 def split(*feeds: bytes) -> list[str]:

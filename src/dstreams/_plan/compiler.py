@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 
 from dstreams._plan.chunks import ROUTED, ChunkWriter, Decode, Encode, Router, StageFunction, read_chunks
 from dstreams._plan.graph import Node, OnEmpty
-from dstreams._plan.pipe import Pipe, ancestors, has_state
+from dstreams._plan.pipe import BucketIds, Pipe, StepPlace, ancestors, has_state
 from dstreams._plan.placement import Handed, Placement
 from dstreams._plan.python_stage import map_in_arrow
 from dstreams._plan.streaming_rdd import (
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Branch", "Plan", "compile_plan"]
 
 Frames = Callable[["Source | Handed"], DataFrame]
-BucketIds = Callable[[int, int], Sequence[int]]
 Function = Callable[[Any], Iterable[Any]]
 
 
@@ -82,15 +81,18 @@ class Plan:
         Nodes of the pipe.
     partitions : int
         Partitions of the stateful operators; Spark takes them from a setting.
-    steps : dict of Step to int
-        Numbers of the steps with state.
+    steps : dict of Step to StepPlace
+        Where the steps have their state.
+    operators : list of list of int
+        Exchanges of each stateful operator.
     """
 
     frame: DataFrame
     branches: list[Branch]
     piped: list[Branch]
     partitions: int
-    steps: dict[Step, int]
+    steps: dict[Step, StepPlace]
+    operators: list[list[int]]
 
 
 def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_ids: BucketIds) -> Plan:
@@ -136,7 +138,8 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
         _check_picklable(rest, node)
         members += [*(frame.selectExpr(*columns) for frame in lowering.members(stage, node)), mark]
         branches.append(Branch(node, _without_input(node, placement), rest))
-    return Plan(reduce(DataFrame.union, members), branches, piped, pipe.partitions, pipe.steps)
+    frame = reduce(DataFrame.union, members)
+    return Plan(frame, branches, piped, pipe.partitions, pipe.places(bucket_ids), pipe.operators())
 
 
 def _piped(placement: Placement) -> tuple[list[Branch], dict[Stage, int]]:

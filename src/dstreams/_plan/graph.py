@@ -6,6 +6,7 @@ node whether that function is applied to the streaming side or to the real RDD o
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import traceback
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
-__all__ = ["Graph", "Missing", "Node", "OnEmpty", "Output", "call_site"]
+__all__ = ["Graph", "Missing", "Node", "OnEmpty", "Output", "call_site", "function_code", "function_name"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -67,6 +68,14 @@ class Node:
         Its step with state, which runs in a streaming plan only.
     checkpointed : bool
         True if the old engine asks for a checkpoint directory.
+    hint : str
+        What tells an operation that keeps something from its like: what a source reads, the program's function.
+    code : str
+        Digest of the function's code, for the same purpose.
+    name : str, optional
+        The name that its user gave it.
+    id : str
+        What a checkpoint directory knows it by (see :mod:`dstreams._plan.identity`).
     """
 
     op: str
@@ -82,6 +91,10 @@ class Node:
     storage_level: StorageLevel | None = None
     site: str = ""
     number: int = -1
+    hint: str = ""
+    code: str = ""
+    name: str | None = None
+    id: str = ""
 
     def __str__(self) -> str:
         return f"[{self.number}] {self.op}" + (f" at {self.site}" if self.site else "")
@@ -150,3 +163,24 @@ def call_site() -> str:
         if not os.path.abspath(frame.f_code.co_filename).startswith(_PACKAGE):
             return f"{os.path.basename(frame.f_code.co_filename)}:{line}"
     return ""
+
+
+def function_code(function: Any) -> str:
+    """Digest of what a function does; of the same text, in the same version of Python, it is the same."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    constants = [function_code(_Code(item)) if hasattr(item, "co_code") else repr(item) for item in code.co_consts]
+    return hashlib.sha256(repr((code.co_code, constants, code.co_names)).encode()).hexdigest()[:16]
+
+
+class _Code:
+    """A function for what only its code is known of."""
+
+    def __init__(self, code: Any) -> None:
+        self.__code__ = code
+
+
+def function_name(function: Any) -> str:
+    """What a program calls a function."""
+    return str(getattr(function, "__qualname__", type(function).__qualname__))

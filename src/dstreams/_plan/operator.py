@@ -14,10 +14,15 @@ from dstreams._plan.bucket import Bucket, Remembered
 from dstreams._plan.chunks import Chunks
 from dstreams._plan.flow import DATA, INITIAL, TICK, Addresses, Flow, Line, StepCall, follow
 
-__all__ = ["Operator"]
+__all__ = ["Operator", "declare_state"]
 
 _ROW = Row(*Line._fields)
 _remembered = Remembered()
+
+
+def declare_state(handle: StatefulProcessorHandle) -> Any:
+    """Declare the state of an operator: bytes by step and slot."""
+    return handle.getMapState("state", "step int, slot bigint", "data binary")
 
 
 class Operator(StatefulProcessor):
@@ -39,8 +44,8 @@ class Operator(StatefulProcessor):
         self._addresses = addresses
 
     def init(self, handle: StatefulProcessorHandle) -> None:
-        """Declare the state: bytes by step and slot."""
-        self._pages = handle.getMapState("state", "step int, slot bigint", "data binary")
+        """Declare the state."""
+        self._pages = declare_state(handle)
 
     def handleInputRows(self, key: Any, rows: Iterator[Row], timerValues: Any) -> Iterator[Row]:
         """Handle the rows of one bucket: one of them is the tick, whether or not there are data."""

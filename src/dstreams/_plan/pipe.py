@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +32,44 @@ from dstreams._plan.flow import (
     SourceFlow,
     StepCall,
 )
+from dstreams._plan.graph import function_name
 from dstreams._plan.operator import Operator
 from dstreams._plan.python_stage import map_in_arrow, python_column
 from dstreams._plan.streaming_rdd import Narrow, Read, Shuffle, Stage, Stateful, UnionOf, parents_of
 
 if TYPE_CHECKING:
+    from pyspark.sql.streaming.stateful_processor import StatefulProcessor
+
     from dstreams._plan.placement import Handed
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
-__all__ = ["Pipe", "ancestors", "has_state"]
+__all__ = ["Pipe", "StepPlace", "ancestors", "has_state", "stateful"]
+
+BucketIds = Callable[[int, int], Sequence[int]]
+"""``(exchange, partitions) -> ids`` that Spark hashes, with the exchange, to partitions 0, 1, ..."""
+
+
+@dataclass(frozen=True)
+class StepPlace:
+    """Where the state of a step is.
+
+    Attributes
+    ----------
+    number : int
+        Number of the step.
+    exchange : int
+        Number of the exchange behind which it runs; with a bucket's id, the key of a group of the state store.
+    buckets : list of int
+        Id of the bucket of each partition.
+    route : str
+        What spreads the records over the partitions.
+    """
+
+    number: int
+    exchange: int
+    buckets: list[int]
+    route: str
 
 
 def ancestors(stages: Iterable[Stage]) -> list[Stage]:
@@ -90,16 +119,28 @@ class Pipe:
         self._steps: dict[Stateful, int] = {stage: number for number, stage in enumerate(states)}
         self.partitions = max((stage.partitions for stage in exchanges), default=1)
 
-    @property
-    def steps(self) -> dict[Step, int]:
-        """Numbers of the steps with state."""
-        return {stage.step: number for stage, number in self._steps.items()}
+    def places(self, bucket_ids: BucketIds) -> dict[Step, StepPlace]:
+        """Where the steps have their state."""
+        found = {}
+        for stage, number in self._steps.items():
+            below = _exchange_below(stage)
+            exchange = self._exchanges[below]
+            buckets = list(bucket_ids(exchange, self.partitions))[: below.partitions]
+            found[stage.step] = StepPlace(number, exchange, buckets, function_name(below.route))
+        return found
+
+    def operators(self) -> list[list[int]]:
+        """Exchanges of each stateful operator, in the order in which rows come through them."""
+        return [
+            [self._exchanges[stage] for stage in level]
+            for level in self._levels() if any(self._steps_behind(stage) for stage in level)
+        ]  # fmt: skip
 
     def frame(
         self,
         source_frame: Callable[[Source | Handed], DataFrame],
         tick: DataFrame,
-        bucket_ids: Callable[[int, int], Sequence[int]],
+        bucket_ids: BucketIds,
     ) -> DataFrame:
         """Build the DataFrame ``(tag, chunk)``.
 
@@ -126,7 +167,7 @@ class Pipe:
             flows = {self._exchanges[stage]: Flow(None, self._readers(stage)) for stage in level}
             if any(self._steps_behind(stage) for stage in level):
                 frame = frame.union(self._ticks(tick, level, addresses))
-                frame = _stateful(frame, Operator(plan, flows, addresses), number)
+                frame = stateful(frame, Operator(plan, flows, addresses), PIPE, f"state-{number}")
             else:
                 sized = {self._exchanges[stage]: (stage.partitions, flows[self._exchanges[stage]]) for stage in level}
                 frame = frame.repartitionById(self.partitions, "part")
@@ -196,13 +237,25 @@ def _exchange_below(stage: Stage) -> Shuffle:
     return stage
 
 
-def _stateful(frame: DataFrame, operator: Operator, number: int) -> DataFrame:
-    """``frame.groupBy("op", "bucket").transformWithState``, without the pandas that PySpark's method asks for."""
+def stateful(frame: DataFrame, operator: StatefulProcessor, schema: str, pool: str) -> DataFrame:
+    """``frame.groupBy("op", "bucket").transformWithState``, without the pandas that PySpark's method asks for.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows with the columns ``op`` and ``bucket``.
+    operator : StatefulProcessor
+        Handles the rows of each group.
+    schema : str
+        Schema of what it gives.
+    pool : str
+        Python workers of the same pool run nothing else.
+    """
     run = TransformWithStateInPandasUdfUtils(operator, "None").transformWithStateUDF
     kind = PythonEvalType.SQL_TRANSFORM_WITH_STATE_PYTHON_ROW_UDF
-    column = python_column(frame, run, PIPE, kind, "state", f"state-{number}")
+    column = python_column(frame, run, schema, kind, "state", pool)
     grouped: Any = frame.groupBy("op", "bucket")
-    schema = frame.sparkSession._jsparkSession.parseDataType(frame.schema.json())
+    parsed = frame.sparkSession._jsparkSession.parseDataType(frame.schema.json())
     # No time mode: the batch time comes with the tick, and there are no timers of Spark's.
-    jdf = grouped._jgd.transformWithStateInPySpark(column._jc, schema, "Append", "None", None, "")
+    jdf = grouped._jgd.transformWithStateInPySpark(column._jc, parsed, "Append", "None", None, "")
     return DataFrame(jdf, frame.sparkSession)

@@ -1,22 +1,36 @@
-"""The checkpoint directory that a program names: the checkpoint location of its query."""
+"""The checkpoint directory that a program names: the checkpoint location of its query, and who may use it.
+
+What takes the place of files in it is prepared below ``_dstreams/next`` and then put there in steps that are listed in
+a file of their own: a program that dies meanwhile leaves either the old or, after the next start, the new state of
+things. What was there is kept once, in ``_dstreams/previous``.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import logging
 import os
+import socket
+import uuid
 from typing import TYPE_CHECKING
 
-from dstreams.errors import DStreamTypeError, DStreamValueError
+from dstreams._run.files import Files, jvm_reason
+from dstreams._run.program import OURS, Program, read_program
+from dstreams.errors import CheckpointError, DStreamError, DStreamTypeError, DStreamValueError
 
 if TYPE_CHECKING:
-    from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
 
-__all__ = ["exchange_directory", "move_aside", "open_directory"]
+__all__ = ["Ownership", "aside", "exchange_folder", "finish_swap", "open_directory", "read_directory", "swap"]
 
 log = logging.getLogger("dstreams")
 
-_OURS = "_dstreams"
+NEXT = f"{OURS}/next"
+PREVIOUS = f"{OURS}/previous"
+LOG = f"{OURS}/log"
+_STEPS = f"{NEXT}/steps"
+_OWNER = f"{OURS}/owner"
 _QUERY = ("metadata", "offsets", "commits", "sources", "state")
 """What a query keeps in its checkpoint location."""
 
@@ -38,60 +52,172 @@ def open_directory(sc: SparkContext, directory: str, shared: bool = False) -> st
     DStreamTypeError, DStreamValueError
         If it is not a path, or cannot be written to; nothing has been touched then.
     """
-    if not isinstance(directory, str | os.PathLike) or not str(directory):
-        raise DStreamTypeError(f"checkpoint: directory must be a str, got {directory!r}")
-    fs, path = _path(sc, os.fspath(directory))
-    probe = None
+    path = directory_name(directory)
     try:
-        if not fs.mkdirs(path):
-            raise DStreamValueError(f"checkpoint: the directory {path.toString()} cannot be made")
-        assert sc._jvm is not None
-        probe = sc._jvm.org.apache.hadoop.fs.Path(path, f".dstreams-{os.getpid()}")
-        fs.create(probe, True).close()
-    except DStreamValueError:
-        raise
+        files = files_of(sc, path)
+        files.can_write()
     except Exception as error:
-        reason = str(getattr(error, "java_exception", error)).splitlines()[0]
         raise DStreamValueError(
-            f"checkpoint: cannot write to the directory {path.toString()} ({reason}). Name a directory that this "
+            f"checkpoint: cannot write to the directory {path} ({jvm_reason(error)}). Name a directory that this "
             "program may make and write to; on a cluster one that all nodes reach."
         ) from None
-    finally:
-        if probe is not None and fs.exists(probe):
-            fs.delete(probe, False)
-    full = str(fs.makeQualified(path).toString())
     if not shared:
-        sc.setCheckpointDir(full)
-    return full
+        sc.setCheckpointDir(files.root)
+    return files.root
 
 
-def exchange_directory(directory: str, number: int) -> str:
-    """Checkpoint location of an exchange of the program whose checkpoint location is given."""
-    return f"{directory}/{_OURS}/exchange-{number}"
+def directory_name(directory: str | os.PathLike[str]) -> str:
+    """Path of a directory as text; refuses what is none."""
+    if not isinstance(directory, str | os.PathLike) or not str(directory):
+        raise DStreamTypeError(f"checkpoint: directory must be a str, got {directory!r}")
+    return os.fspath(directory)
 
 
-def move_aside(sc: SparkContext, directory: str) -> None:
-    """Let a program that starts anew begin with nothing, as on the old engine; what was there is kept once."""
-    fs, path = _path(sc, directory)
-    assert sc._jvm is not None
-    of = sc._jvm.org.apache.hadoop.fs.Path
-    exchanges = fs.globStatus(of(path, f"{_OURS}/exchange-*")) or ()
-    old = [name for name in _QUERY if fs.exists(of(path, name))]
-    old += [f"{_OURS}/{found.getPath().getName()}" for found in exchanges]
-    if not old:
-        return
-    aside = of(path, f"{_OURS}/previous")
-    fs.delete(aside, True)
-    fs.mkdirs(aside)
-    for name in old:
-        fs.rename(of(path, name), of(aside, os.path.basename(name)))
-    log.warning(
-        "%s holds the state of an earlier run, which this program does not continue; it is now in %s",
-        directory, aside.toString(),
-    )  # fmt: skip
-
-
-def _path(sc: SparkContext, directory: str) -> tuple[JavaObject, JavaObject]:
+def files_of(sc: SparkContext, directory: str) -> Files:
+    """Files of a directory, with the Hadoop settings of a SparkContext."""
     assert sc._jvm is not None and sc._jsc is not None
-    path = sc._jvm.org.apache.hadoop.fs.Path(directory)
-    return path.getFileSystem(sc._jsc.hadoopConfiguration()), path
+    return Files(sc._jvm, sc._jsc.hadoopConfiguration(), directory)
+
+
+def exchange_folder(number: int) -> str:
+    """Folder in a checkpoint directory that is the checkpoint location of an exchange."""
+    return f"{OURS}/exchange-{number}"
+
+
+def read_directory(files: Files) -> tuple[Program, bytes] | None:
+    """Read the program that a directory holds, with its pickled graph; None if there is none.
+
+    Raises
+    ------
+    CheckpointError
+        If what is there is not ours, or damaged.
+    """
+    try:
+        if files.exists(_STEPS):
+            owner = Ownership(files)
+            owner.take()
+            finish_swap(files)
+            owner.release()
+        found = read_program(files)
+        names = files.names()
+    except DStreamError:
+        raise
+    except Exception as error:
+        raise CheckpointError.unreadable(files.root, jvm_reason(error)) from None
+    if found is None:
+        if any(name.startswith("checkpoint-") and name[11:].split(".")[0].isdigit() for name in names):
+            raise CheckpointError.old_engine(files.root)
+        if "offsets" in names:
+            raise CheckpointError.unreadable(
+                files.root,
+                "it is the checkpoint location of a query, but no program is saved in it: it belongs to another "
+                f"Structured Streaming job, or the files {OURS}/program-* have been deleted. Use another directory.",
+            )
+    return found
+
+
+# ---------------------------------------------------------------------- changing what is there
+
+
+def aside(files: Files) -> None:
+    """Let a program that starts anew begin with nothing, as on the old engine; what was there is kept once."""
+    old = used(files)
+    if old:
+        swap(files, old)
+        log.warning(
+            "%s holds an earlier run, which this program does not go on with (StreamingContext.getOrCreate does); it "
+            "is now in %s/%s", files.root, files.root, PREVIOUS,
+        )  # fmt: skip
+
+
+def used(files: Files) -> list[str]:
+    """Everything in a directory that belongs to a run."""
+    old = [name for name in _QUERY if files.exists(name)]
+    ours = [name for name in files.names(OURS) if name.startswith(("exchange-", "program-")) or name == "log"]
+    return old + [f"{OURS}/{name}" for name in ours]
+
+
+def swap(files: Files, old: list[str]) -> None:
+    """Move what is listed aside, and put what was prepared below ``_dstreams/next`` in its place."""
+    files.delete(PREVIOUS)
+    new = [name for name in files.names(NEXT) if name != OURS]
+    new += [f"{OURS}/{name}" for name in files.names(f"{NEXT}/{OURS}")]
+    files.write(_STEPS, json.dumps({"aside": old, "place": new}).encode())
+    finish_swap(files)
+
+
+def finish_swap(files: Files) -> None:
+    """Go on with a swap that was begun; throw away what was only prepared."""
+    if files.exists(_STEPS):
+        steps = json.loads(files.read(_STEPS))
+        for name in steps["aside"]:
+            if not files.exists(f"{PREVIOUS}/{name}") and files.exists(name):
+                files.move(name, f"{PREVIOUS}/{name}")
+        for name in steps["place"]:
+            if files.exists(f"{NEXT}/{name}"):
+                files.move(f"{NEXT}/{name}", name)
+    files.delete(NEXT)
+
+
+# ---------------------------------------------------------------------- one driver
+
+
+class Ownership:
+    """Makes sure that one driver runs on a directory.
+
+    On a disk of this machine the kernel keeps a lock until the process ends, so a second driver is refused. Elsewhere
+    the driver that comes later wins: a driver that has been replaced may hang somewhere for long; it notices at its
+    next batch, before that is logged or committed.
+
+    Parameters
+    ----------
+    files : Files
+        Files of the directory.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._token = f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4().hex[:8]}"
+        self._lock: int | None = None
+
+    def take(self) -> None:
+        """Become the driver of the directory.
+
+        Raises
+        ------
+        CheckpointError
+            If another one is.
+        """
+        self._files.make_folder(OURS)
+        if self._files.local:
+            path = f"{self._files.root.removeprefix('file:')}/{OURS}/lock"
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.release()
+                raise CheckpointError.in_use(self._files.root, self._owner()) from None
+        self._files.write(_OWNER, self._token.encode())
+
+    def check(self) -> None:
+        """See that nobody has taken over.
+
+        Raises
+        ------
+        CheckpointError
+            If somebody has.
+        """
+        if self._lock is None and (owner := self._owner()) != self._token:
+            raise CheckpointError.taken_over(self._files.root, owner)
+
+    def release(self) -> None:
+        """Let others have the directory."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _owner(self) -> str:
+        try:
+            return self._files.read(_OWNER).decode()
+        except Exception:  # it has just been made, or somebody has deleted it
+            return "an unknown process"

@@ -26,7 +26,7 @@ def first_batch_time(now_ms: int, interval_ms: int) -> int:
 
 def next_batch_time(last_ms: int, now_ms: int, interval_ms: int) -> int:
     """Return the next batch time on the real clock: the boundary last crossed, and always after `last_ms`."""
-    return max(now_ms // interval_ms * interval_ms, last_ms + interval_ms)
+    return max(now_ms // interval_ms, last_ms // interval_ms + 1) * interval_ms
 
 
 class Clock:
@@ -42,6 +42,11 @@ class Clock:
         Wait until a batch time has come before handing it out; only the logical clock can do without.
     now : callable
         Seconds since the epoch.
+
+    Attributes
+    ----------
+    may_go_on : callable
+        Asked before a time is handed out; False ends the run.
     """
 
     def __init__(
@@ -53,7 +58,9 @@ class Clock:
         self.last_ms: int | None = None
         self.due_ms: int | None = None
         self.zero_ms: int | None = None
+        self.may_go_on: Callable[[], bool] = lambda: True
         self._now = now
+        self._behind_ms = 0
         self._end_ms: int | None = None
         self._closed = False
         self._changed = threading.Condition()
@@ -62,16 +69,38 @@ class Clock:
         """Milliseconds since the epoch."""
         return int(self._now() * 1000)
 
+    def resume(self, zero_ms: int, done_ms: int | None, pending_ms: int | None) -> None:
+        """Go on from where an earlier run has got to.
+
+        On the real clock the time of the downtime has passed: the next batch takes all that has come meanwhile. On
+        the logical clock it has not: batch times go on contiguously, an interval apart, behind the time of day.
+
+        Parameters
+        ----------
+        zero_ms : int
+            Start of the first batch's interval, in ms.
+        done_ms : int, optional
+            Time of the last batch that is done, in ms.
+        pending_ms : int, optional
+            Time of the batch that has to be run again, in ms.
+        """
+        with self._changed:
+            self.zero_ms, self.last_ms, self.due_ms = zero_ms, done_ms, pending_ms
+            if self.logical:
+                self._behind_ms = max(0, self.now_ms() - (pending_ms or done_ms or zero_ms))
+
     def start(self) -> None:
         """Settle the first batch time; as on the old engine, it counts from the call of ``start()``."""
         with self._changed:
-            self.zero_ms = first_batch_time(self.now_ms(), self.interval_ms) - self.interval_ms
+            if self.zero_ms is None:
+                self.zero_ms = first_batch_time(self.now_ms(), self.interval_ms) - self.interval_ms
 
     def wait_for_first(self) -> None:
         """Return when the first batch time has come; the first trigger follows at once."""
         with self._changed:
             assert self.zero_ms is not None
-            self._wait_until(self.zero_ms + self.interval_ms)
+            if self.last_ms is None and self.due_ms is None:
+                self._wait_until(self.zero_ms + self.interval_ms)
 
     def due(self) -> int | None:
         """Time of the batch that is due in ms, waiting for it if need be; None when no batch shall follow.
@@ -89,7 +118,7 @@ class Clock:
                 else:
                     time_ms = next_batch_time(last, self.now_ms(), self.interval_ms)
                 # Another source's call may have been answered while this one waited.
-                if self.due_ms is None and not self.ended:
+                if self.due_ms is None and not self.ended and self.may_go_on():
                     self.due_ms = time_ms
             return self.due_ms
 
@@ -116,7 +145,8 @@ class Clock:
         """Let the batch of the interval that runs now be the last one (graceful stop)."""
         with self._changed:
             latest = max(self.last_ms or 0, self.due_ms or 0)
-            self._end_ms = first_batch_time(self.now_ms(), self.interval_ms) if self.paced else latest
+            now_ms = self.now_ms() - self._behind_ms
+            self._end_ms = first_batch_time(now_ms, self.interval_ms) if self.paced else latest
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -143,5 +173,5 @@ class Clock:
         return self._closed or (self._end_ms is not None and (self.last_ms or 0) >= self._end_ms)
 
     def _wait_until(self, time_ms: int) -> None:
-        while self.paced and not self._closed and (missing := time_ms - self.now_ms()) > 0:
+        while self.paced and not self._closed and (missing := time_ms + self._behind_ms - self.now_ms()) > 0:
             self._changed.wait(missing / 1000)

@@ -10,12 +10,9 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from py4j.protocol import Py4JError
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
-from pyspark.sql import DataFrame, SparkSession
 
 from dstreams._plan.batch_time import BatchTime
 from dstreams._plan.chunks import CHUNK
@@ -23,6 +20,7 @@ from dstreams._plan.compiler import compile_plan
 from dstreams._plan.graph import Missing, Node
 from dstreams._plan.placement import Handed
 from dstreams._run.frontier import Frontier, row_decoder
+from dstreams._run.rdd_source import rdd_frame
 from dstreams._run.session import bucket_ids, private_session
 from dstreams._run.stream import Stopped, start_stream
 from dstreams.errors import DStreamError
@@ -30,6 +28,7 @@ from dstreams.errors import DStreamError
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import RDD, SparkContext
+    from pyspark.sql import DataFrame
 
     from dstreams._plan.placement import Placement
 
@@ -70,6 +69,7 @@ class Exchange:
         self._changed = threading.Condition()
         self._batch: tuple[BatchTime, dict[Node, RDD[Any] | None]] | None = None
         self._last = -1
+        self._again = False
         self._ran = False
         self._frontier: Frontier | None = None
         self._failure: BaseException | None = None
@@ -84,8 +84,18 @@ class Exchange:
         self._decoder = row_decoder(self._session, self.plan)
         self._session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
 
-    def start(self) -> None:
-        """Start the inner query; it waits for the first batch."""
+    def start(self, last_ms: int | None = None, again: bool = False) -> None:
+        """Start the inner query; it waits for the first batch.
+
+        Parameters
+        ----------
+        last_ms : int, optional
+            Time of the last batch that it has begun before, in ms.
+        again : bool
+            Whether it runs that batch again.
+        """
+        if last_ms is not None:
+            self._last, self._again = last_ms, again
         self._jquery = start_stream(self.plan.frame, self._on_batch, 0, self._directory, self._name)
 
     def run(self, when: BatchTime, rdds: dict[Node, RDD[Any] | None]) -> Frontier:
@@ -168,7 +178,7 @@ class Exchange:
         """Offset of the batch that is due, once there is one; the one before when no batch follows."""
         with self._changed:
             if self._ran:  # Spark asks again: it has committed that batch
-                self._batch, self._ran = None, False
+                self._batch, self._ran, self._again = None, False, False
                 self._changed.notify_all()
             self._changed.wait_for(lambda: self._closed or self._batch is not None)
             if self._batch is not None and not self._closed:
@@ -197,84 +207,27 @@ class Exchange:
         for node in self.placement.lifted:
             missing = node not in rdds and any(parent in absent for parent in node.parents)
             if missing and node.step is not None:
-                steps.add(self.plan.steps[node.step])
+                steps.add(self.plan.steps[node.step].number)
             elif missing and node.missing is not Missing.EMPTY:
                 absent.add(node)
         return steps
 
-    def _source(self, rdd: Callable[[], JavaObject | None]) -> DataFrame:
+    def _source(self, chunks: Callable[[], JavaObject | None]) -> DataFrame:
         """Streaming frame of chunks that an RDD of the JVM has, another one in each batch."""
-        jvm, session = self._sc._jvm, self._session
-        assert jvm is not None
-        source = _RddSource(self, session, rdd)
-        runtime = jvm.org.apache.spark.sql.execution.streaming.runtime
-        attributes = jvm.org.apache.spark.sql.catalyst.types.DataTypeUtils.toAttributes(source.schema())
-        relation = runtime.StreamingExecutionRelation
-        arguments = [source, attributes, jvm.scala.Option.empty()]
-        with suppress(Py4JError):  # Spark 4.3 names sources; before, there is no such parameter
-            arguments.append(getattr(relation, "apply$default$4")())
-        plan = relation(*arguments, session._jsparkSession)
-        return DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan), session)
+        return rdd_frame(self._session, CHUNK, self.latest, lambda offset: self._rows(offset, chunks))
 
-
-class _RddSource:
-    """A source of Spark's, in the driver: each batch is an RDD that we give it."""
-
-    def __init__(self, exchange: Exchange, session: SparkSession, rdd: Callable[[], JavaObject | None]) -> None:
-        self._exchange = exchange
-        self._jsession = session._jsparkSession
-        self._rdd = rdd
-        assert session.sparkContext._jvm is not None
-        self._jvm = session.sparkContext._jvm
-        self._schema = session._jsparkSession.parseDataType(session._parse_ddl(CHUNK).json())
-
-    def schema(self) -> JavaObject:
-        """Return the schema of the rows."""
-        return self._schema
-
-    def getOffset(self) -> JavaObject:
-        """Return where the next batch ends, waiting for it."""
-        latest = self._exchange.latest()
-        if latest < 0:
-            return self._jvm.scala.Option.empty()
-        return self._jvm.scala.Some(self._jvm.org.apache.spark.sql.execution.streaming.runtime.LongOffset(latest))
-
-    def getBatch(self, start: JavaObject, end: JavaObject) -> JavaObject:
-        """Return the rows of the batch."""
-        rdd = self._rdd()
-        encoders = self._jvm.org.apache.spark.sql.Encoders
-        if rdd is None:
-            rdd = self._jvm.org.apache.spark.api.java.JavaSparkContext(self._jsession.sparkContext()).emptyRDD().rdd()
-        rows = self._jsession.createDataset(rdd, encoders.BINARY()).queryExecution().toRdd()
-        return self._jsession.internalCreateDataFrame(rows, self._schema, True)
-
-    def commit(self, end: JavaObject) -> None:
-        """Nothing is kept of a batch that is done."""
-
-    def initialOffset(self) -> JavaObject:
-        """Not asked for by Spark."""
-        raise NotImplementedError
-
-    def deserializeOffset(self, json: str) -> JavaObject:
-        """Not asked for by Spark."""
-        raise NotImplementedError
-
-    def stop(self) -> None:
-        """Nothing is open."""
-
-    def toString(self) -> str:
-        """Name in plans."""
-        return "dstreams-exchange"
-
-    def hashCode(self) -> int:
-        """Identity."""
-        return id(self) & 0x7FFFFFFF
-
-    def equals(self, other: Any) -> bool:
-        """Identity."""
-        return other is self
-
-    class Java:
-        """Tells py4j which interface this is."""
-
-        implements: ClassVar = ["org.apache.spark.sql.execution.streaming.Source"]
+    def _rows(self, offset: int, chunks: Callable[[], JavaObject | None]) -> JavaObject:
+        jvm = self._sc._jvm
+        assert jvm is not None and self._sc._jsc is not None
+        with self._changed:
+            # Of what it has committed before a restart Spark asks for the rows, and throws them away.
+            formality = offset == self._last and not self._again and self._batch is None
+            if not formality:
+                # A batch that is run again begins at once; the program's own has to come up to here first.
+                self._changed.wait_for(lambda: self._closed or self._batch is not None)
+                if self._closed:
+                    raise Stopped("the program is stopped")
+        found = None if formality else chunks()
+        rdd = self._sc._jsc.emptyRDD().rdd() if found is None else found
+        encoder = jvm.org.apache.spark.sql.Encoders.BINARY()
+        return self._session._jsparkSession.createDataset(rdd, encoder).queryExecution().toRdd()

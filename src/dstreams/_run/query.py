@@ -14,23 +14,27 @@ from dstreams._plan.graph import Graph
 from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.batch import BatchSide
-from dstreams._run.checkpoint import exchange_directory, move_aside
+from dstreams._run.checkpoint import exchange_folder
 from dstreams._run.clock import Clock
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
+from dstreams._run.layout import TICK, layout_of
 from dstreams._run.logs import BATCHES, STATE_SERVER, set_level
 from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import Stopped, start_stream
 from dstreams._sources.link import CLOCK, Link
 from dstreams._sources.source import Source
+from dstreams._sources.start import FRESH
 from dstreams._sources.tick import tick_frame
-from dstreams.errors import DStreamError
+from dstreams.errors import CheckpointError, DStreamError
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
+
+    from dstreams._run.recovery import Recovery
 
 __all__ = ["Query", "plan_context"]
 
@@ -40,10 +44,10 @@ _GRACE_SECONDS = 2.0
 """How long an immediate stop lets a running batch go on before its Spark jobs are cancelled (as the old engine)."""
 
 
-def plan_context(sc: SparkContext) -> PlanContext:
+def plan_context(sc: SparkContext, parallelism: int) -> PlanContext:
     """Stand-in for the SparkContext on the streaming side."""
     memory = sc._conf.get("spark.python.worker.memory", "512m")
-    return PlanContext(sc.defaultParallelism, {"spark.python.worker.memory": memory or "512m"})
+    return PlanContext(parallelism, {"spark.python.worker.memory": memory or "512m"})
 
 
 class Query:
@@ -59,10 +63,14 @@ class Query:
         Batch interval in ms.
     remember_ms : int
         How long RDDs are kept, in ms.
+    parallelism : int
+        Default number of partitions.
     paced : bool
         False drops the pacing of the logical clock.
     checkpoint : str, optional
         Checkpoint directory.
+    recovery : Recovery, optional
+        What the program goes on from, and leaves for the next start; None where nothing can find the directory again.
     bus : ListenerBus
         Where events go.
     """
@@ -73,14 +81,17 @@ class Query:
         graph: Graph,
         interval_ms: int,
         remember_ms: int,
+        parallelism: int,
         paced: bool,
         checkpoint: str | None,
+        recovery: Recovery | None,
         bus: ListenerBus,
     ) -> None:
         self._sc = sc
         self._graph = graph
         self._bus = bus
         self._checkpoint = checkpoint
+        self._recovery = recovery
         self._sources = [node.source for node in graph.nodes if node.source]
         logical = all(source.logical for source in self._sources if not source.initial)
         self.clock = Clock(interval_ms, logical, paced)
@@ -94,25 +105,40 @@ class Query:
         self._jquery: JavaObject | None = None
         self._offsets: str | None = None
         self._level: str | None = None
+        self._frames: dict[str, DataFrame] = {}
         try:
-            self.placement = place(graph, plan_context(sc))
+            if recovery is not None:
+                recovery.open()
+                self.clock.may_go_on = self._still_the_driver
+                if times := recovery.times():
+                    self.clock.resume(*times)
+            self.placement = place(graph, plan_context(sc, parallelism))
             session = private_session(sc, checkpoint)
             self._link.serve(CLOCK, self.clock)
             self._link.when_all_open = self.clock.wait_for_first
-            tick = tick_frame(session, self._link)
+            self._frames[TICK] = tick_frame(session, self._link)
             self.plan = compile_plan(
                 self.placement,
-                lambda source: cast(Source, source).frame(session, self._link),
-                tick,
+                lambda source: self._frame(cast(Source, source), session),
+                self._frames[TICK],
                 lambda op, partitions: bucket_ids(sc, op, partitions),
             )
             session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
         except BaseException:
             self._link.close()
+            if recovery is not None:
+                recovery.close()
             raise
         self.batches = BatchSide(
             sc, graph, self.placement, self.plan, bus, max(remember_ms, interval_ms), self._batch_failed
         )
+
+    def _frame(self, source: Source, session: SparkSession) -> DataFrame:
+        node = next(node for node in self._graph.nodes if node.source is source)
+        start = FRESH if self._recovery is None else self._recovery.start_of(node)
+        frame = source.frame(session, self._link, start)
+        self._frames[node.id] = frame
+        return frame
 
     # ------------------------------------------------------------------ start
 
@@ -126,14 +152,18 @@ class Query:
         try:
             if self._checkpoint is None:
                 self._offsets = temporary_checkpoint(self._sc)
-            else:
-                move_aside(self._sc, self._checkpoint)
             directory = self._checkpoint or self._offsets
             for number, placement in enumerate(self.placement.exchanges, 1):
-                inner = exchange_directory(directory, number) if directory else None
-                exchange = Exchange(self._sc, placement, inner, f"{name}, exchange {number}", self._hush)
-                self.batches.exchanges.append(exchange)
-                exchange.start()
+                inner = f"{directory}/{exchange_folder(number)}" if directory else None
+                self.batches.exchanges.append(
+                    Exchange(self._sc, placement, inner, f"{name}, exchange {number}", self._hush)
+                )
+            if self._recovery is not None:
+                layouts = [layout_of(self.plan, self.placement.lifted, self._frames)]
+                layouts += [layout_of(inner.plan, inner.placement.lifted) for inner in self.batches.exchanges]
+                self._recovery.begin(layouts)
+            for number, exchange in enumerate(self.batches.exchanges, 1):
+                exchange.start(*(self._recovery.exchange(number) if self._recovery is not None else (None, False)))
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
             self._jquery = start_stream(self.plan.frame, self.on_batch, interval_ms, directory, name)
         except BaseException as error:
@@ -150,7 +180,7 @@ class Query:
             self.clock.interval_ms / 1000, clock, pace, len(self._sources), len(self._graph.outputs),
         )  # fmt: skip
         for source in self._sources:
-            if line := source.announce():
+            if line := source.announce(self._sc):
                 log.info("%s", line)
 
     # ------------------------------------------------------------------ batches
@@ -160,6 +190,8 @@ class Query:
         when = self.clock.batch_time()
         if when is None:
             raise Stopped("no batch is due")
+        if not self._still_the_driver():
+            raise Stopped("another program has the directory")
         with self._changed:
             self._batch_thread = threading.current_thread()
             inputs, self._inputs = self._inputs, {}
@@ -169,12 +201,29 @@ class Query:
             self._batch_thread = None
             self.clock.complete()
         if not committed:
-            with self._changed:
-                self._stopping = True
-            self.clock.close()
-            self._hush()
-            threading.Thread(target=self._stop, args=(False,), name="dstreams-stop").start()
+            self._give_up()
             raise Stopped("the batch failed")
+        if not self._still_the_driver():
+            raise Stopped("another program has the directory")
+
+    def _still_the_driver(self) -> bool:
+        try:
+            if self._recovery is not None:
+                self._recovery.check()
+        except CheckpointError as error:
+            self._batch_failed(error)
+            self._give_up()
+            return False
+        return True
+
+    def _give_up(self) -> None:
+        """End the query; the batch that runs is not committed."""
+        with self._changed:
+            first, self._stopping = not self._stopping, True
+        self.clock.close()
+        self._hush()
+        if first:
+            threading.Thread(target=self._stop, args=(False,), name="dstreams-stop").start()
 
     def _hush(self) -> None:
         """Keep Spark from printing what we raise to end a query."""
@@ -320,6 +369,8 @@ class Query:
             self._quietly(self.batches.forget_all)
         if self._offsets is not None:
             shutil.rmtree(self._offsets, ignore_errors=True)
+        if self._recovery is not None:
+            self._recovery.close()
         self._bus.flush(2)
         with self._changed:
             if error is not None:

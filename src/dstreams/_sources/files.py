@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from dstreams._sources.link import Link
 from dstreams._sources.source import Source
+from dstreams._sources.start import Start
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -53,8 +54,7 @@ class _Directory(Source):
     format: str
     modified: str
 
-    def __init__(self, sc: SparkContext, directory: str, created_ms: int, remember_ms: int) -> None:
-        self._sc = sc
+    def __init__(self, directory: str, created_ms: int, remember_ms: int) -> None:
         self.directory = directory
         self._created_ms = created_ms
         self._remember_ms = remember_ms
@@ -63,8 +63,8 @@ class _Directory(Source):
         """Name of the stream with its directory."""
         return f"{self.operation}({self.directory})"
 
-    def frame(self, session: SparkSession, link: Link) -> DataFrame:
-        """Streaming frame of new files."""
+    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
+        """Streaming frame of new files; which ones were read is in the file source's own log."""
         reader = session.readStream.format(self.format).option("maxFileAge", f"{self._remember_ms}ms")
         if self.format == "binaryFile":
             reader = reader.schema("path STRING, modificationTime TIMESTAMP, length LONG, content BINARY")
@@ -74,22 +74,30 @@ class _Directory(Source):
     def _columns(self) -> list[str]:
         raise AssertionError("each kind of directory names its columns")
 
-    def announce(self) -> str | None:
+    def facts(self) -> dict[str, Any]:
+        """When the stream was defined: files that came while no program ran are newer than that."""
+        return {"created_ms": self._created_ms}
+
+    def go_on(self, facts: dict[str, Any]) -> None:
+        """Read what is newer than the earlier stream."""
+        self._created_ms = facts["created_ms"]
+
+    def announce(self, sc: SparkContext) -> str | None:
         """Say what is watched, and whether it is there."""
-        found = self._matches()
+        found = self._matches(sc)
         if not found:
             return f"{self.describe()}: no such directory yet; it is read as soon as it is there"
         if not any(found):
             return f"{self.describe()}: this is a file, not a directory; nothing will be read from it"
         return f"{self.describe()}: waiting for new files"
 
-    def _matches(self) -> list[bool]:
+    def _matches(self, sc: SparkContext) -> list[bool]:
         """For each path that the name stands for, whether it is a directory."""
-        jvm = self._sc._jvm
-        assert jvm is not None and self._sc._jsc is not None
+        jvm = sc._jvm
+        assert jvm is not None and sc._jsc is not None
         path = jvm.org.apache.hadoop.fs.Path(self.directory)
         try:
-            found = path.getFileSystem(self._sc._jsc.hadoopConfiguration()).globStatus(path)
+            found = path.getFileSystem(sc._jsc.hadoopConfiguration()).globStatus(path)
         except Exception:  # an address that no file system answers for: the query's own error says more
             return []
         return [status.isDirectory() for status in (found or [])]
@@ -122,8 +130,8 @@ class BinaryRecordsSource(_Directory):
     format = "binaryFile"
     modified = "modificationTime"
 
-    def __init__(self, sc: SparkContext, directory: str, created_ms: int, remember_ms: int, record_length: int) -> None:
-        super().__init__(sc, directory, created_ms, remember_ms)
+    def __init__(self, directory: str, created_ms: int, remember_ms: int, record_length: int) -> None:
+        super().__init__(directory, created_ms, remember_ms)
         self.decode = RecordCutter(record_length)
 
     def _columns(self) -> list[str]:

@@ -17,6 +17,7 @@ from dstreams._sources.link import CLOCK, Link, Remote
 from dstreams._sources.parts import ChunkPartition, ChunkReader
 from dstreams._sources.register import load_stream
 from dstreams._sources.source import Source
+from dstreams._sources.start import Start, count
 
 if TYPE_CHECKING:
     from pyspark import RDD
@@ -35,8 +36,46 @@ def slices(data: list[Any], partitions: int, batch_size: int = 1024) -> list[lis
     return [[record for batch in batches[low:high] for record in batch] for low, high in pairwise(bounds)]
 
 
+class _Saved:
+    """An element as it is in a checkpoint directory, where no RDD can be: the chunks of each partition.
+
+    Parameters
+    ----------
+    chunks : list of list of bytes
+        The partitions.
+    failure : str, optional
+        Why they could not be computed; told when the element's turn comes.
+    """
+
+    def __init__(self, chunks: list[list[bytes]], failure: str | None = None) -> None:
+        self._chunks = chunks
+        self._failure = failure
+
+    def partitions(self) -> list[list[bytes]]:
+        """Return the partitions, or raise what computing them raised."""
+        if self._failure is not None:
+            raise _NotSaved(self._failure)
+        return self._chunks
+
+
+class _NotSaved(Exception):
+    """The text is the reason."""
+
+
+def _reason(error: Exception) -> str:
+    """Why an element could not be computed: what the worker's exception says, not Spark's stack around it."""
+    if isinstance(error, _NotSaved):
+        return str(error)
+    trace = worker_traceback(str(error))
+    return exception_text(trace) if trace else f"{type(error).__name__}: {error}"
+
+
+if TYPE_CHECKING:
+    _Element = RDD[Any] | list[Any] | _Saved
+
+
 class QueueSource(Source):
-    """The queue, in the driver.
+    """The queue, in the driver. Pickled, it has the records of its RDDs, which are computed for that.
 
     Parameters
     ----------
@@ -62,8 +101,9 @@ class QueueSource(Source):
         parallelism: int,
         name: str,
     ) -> None:
+        self._batches: list[list[_Element]]
         self._batches = [[element] for element in elements] if one_at_a_time else [list(elements)]
-        self._default = [default] if default is not None else None
+        self._default: list[_Element] | None = [default] if default is not None else None
         self._parallelism = parallelism
         self._name = name
 
@@ -71,10 +111,18 @@ class QueueSource(Source):
         """Name of the stream with the number of its elements."""
         return f"queueStream({sum(map(len, self._batches))} elements)"
 
-    def frame(self, session: SparkSession, link: Link) -> DataFrame:
+    def __getstate__(self) -> dict[str, Any]:
+        all_batches = [*self._batches, self._default or []]
+        distinct = {id(element): element for batch in all_batches for element in batch}  # one may come several times
+        saved = {key: self._save(element) for key, element in distinct.items()}
+        *batches, default = [[saved[id(element)] for element in batch] for batch in all_batches]
+        return {**self.__dict__, "_batches": batches, "_default": default or None}
+
+    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
         """Streaming frame of the elements' chunks."""
         queue, clock = link.serve(self._name, self), link.remote(CLOCK)
-        return load_stream(session, link, self._name, QueueReader(queue, clock, self.batches))
+        reader = QueueReader(queue, clock, self.batches, count(start.position))
+        return load_stream(session, link, self._name, reader)
 
     def element(self, n: int) -> list[tuple[list[bytes], str | None]]:
         """Partitions of the n-th batch (from 0): chunks, and why there are none where computing them failed."""
@@ -87,11 +135,17 @@ class QueueSource(Source):
         try:
             return [(chunks, None) for part in element for chunks in self._chunks(part)]
         except Exception as error:
-            trace = worker_traceback(str(error))
-            reason = exception_text(trace) if trace else f"{type(error).__name__}: {error}"
-            return [([], f"queueStream: element {n} could not be computed: {reason}")]
+            return [([], f"queueStream: element {n} could not be computed: {_reason(error)}")]
 
-    def _chunks(self, part: RDD[Any] | list[Any]) -> list[list[bytes]]:
+    def _save(self, element: _Element) -> _Saved:
+        try:
+            return _Saved(self._chunks(element))
+        except Exception as error:
+            return _Saved([], _reason(error))
+
+    def _chunks(self, part: _Element) -> list[list[bytes]]:
+        if isinstance(part, _Saved):
+            return part.partitions()
         if isinstance(part, list):
             return [[write_chunk(records)] if records else [] for records in slices(part, self._parallelism)]
         found: list[list[Any]] = part.glom().collect()
@@ -130,13 +184,15 @@ class QueueReader(ChunkReader):
         In the driver.
     batches : int, optional
         How many batches get an element; None for all.
+    taken : int
+        How many elements were taken by earlier runs of the program. Before Spark 4.2 nobody else tells.
     """
 
-    def __init__(self, queue: Remote, clock: Remote, batches: int | None) -> None:
+    def __init__(self, queue: Remote, clock: Remote, batches: int | None, taken: int = 0) -> None:
         self._queue = queue
         self._clock = clock
         self._batches = batches
-        self._taken = 0
+        self._taken = taken
 
     def available(self, start: int | None) -> int:
         """Take one more element in every batch, and none when no batch follows."""

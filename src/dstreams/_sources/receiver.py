@@ -3,6 +3,10 @@
 A receiver takes no executor core, so that any number of them runs on ``local[1]``. What it has received and no
 batch has processed yet waits in the planner's memory; when too much waits, the receiver reads no more, which
 holds the sender back (TCP does that) instead of growing.
+
+With a checkpoint directory a block of records is in the write-ahead log before it waits in memory. Offsets count
+records since the program's very first start, so the log and the query's offset log agree on what a batch has taken:
+the next process goes on with exactly the rest.
 """
 
 from __future__ import annotations
@@ -10,12 +14,14 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
 from dstreams._plan.chunks import write_chunk
 from dstreams._sources.link import Remote
 from dstreams._sources.parts import ChunkPartition, ChunkReader
+from dstreams._sources.write_ahead import LogFolder, WriteAheadLog
 
 __all__ = ["ReceiverReader"]
 
@@ -26,6 +32,8 @@ MAX_WAITING = 5_000_000
 PARTITION_RECORDS = 2_000
 """A batch of no more records than this is one partition; a larger one is cut for all cores."""
 BLOCK_RECORDS = 10_000
+STOP_SECONDS = 2.0
+"""How long a receiver that is stopped may take to write down what it has just read."""
 
 
 class ReceiverReader(ChunkReader):
@@ -37,11 +45,26 @@ class ReceiverReader(ChunkReader):
         Object of the driver that logs what the receiver says of itself.
     parallelism : int
         Number of partitions of a large batch.
+    log : LogFolder, optional
+        Where to write ahead.
+    resume : int
+        Count of records up to which the query's offset log has batches.
+    committed : int
+        The same of batches that were committed. If it is less, the batch in between is run again.
     """
 
-    def __init__(self, status: Remote, parallelism: int) -> None:
+    def __init__(
+        self, status: Remote, parallelism: int, log: LogFolder | None = None, resume: int = 0, committed: int = 0
+    ) -> None:
         self._status = status
         self._parallelism = parallelism
+        self._log = log
+        self._resume = resume
+        self._committed = committed
+
+    def describe(self) -> str:
+        """Name of the stream, for messages."""
+        return type(self).__name__
 
     @abstractmethod
     def receive(self) -> Iterator[list[Any]]:
@@ -52,23 +75,52 @@ class ReceiverReader(ChunkReader):
         """Make a running :meth:`receive` end soon."""
 
     def open(self) -> None:
-        """Start the receiving thread."""
+        """Take over what the log has, and start the receiving thread."""
         self._records: list[Any] = []
-        self._base = 0
+        self._base = self._resume
         self._room = threading.Condition()
         self._stopped = threading.Event()
         self._said = ""
-        threading.Thread(target=self._run, name="dstreams-receiver", daemon=True).start()
+        self._ahead = None if self._log is None else WriteAheadLog(self._log)
+        self._broken: str | None = None
+        self._lacking = range(0)
+        if self._ahead is not None:
+            self._recover(self._ahead)
+        self._thread = threading.Thread(target=self._run, name="dstreams-receiver", daemon=True)
+        if self._broken is None and not self._lacking:  # else nothing that it receives would be processed
+            self._thread.start()
+
+    def _recover(self, ahead: WriteAheadLog) -> None:
+        try:
+            self._base, self._records = ahead.recover(self._committed)
+        except Exception as error:
+            # Told when Spark asks for data: an error now would be hidden by one of Spark's own.
+            self._broken = f"{self.describe()}: {error}"
+            ahead.close()
+            return
+        if self._base > self._committed:
+            self._lacking = range(self._committed, self._base)
+        elif ahead.end < self._resume:
+            self._lacking = range(ahead.end, self._resume)
 
     def available(self, start: int | None) -> int:
-        """Count of records received so far."""
+        """Count of records received so far, which are safe in the log if there is one."""
+        self._check(range(0))
         with self._room:
-            return self._base + len(self._records)
+            received = self._base + len(self._records)
+        if self._ahead is None:
+            return received
+        try:
+            self._ahead.roll()
+        except OSError as error:
+            self.say("error", f"cannot complete a file of the write-ahead log ({error}); trying again")
+        return min(received, self._ahead.safe)
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
         """Cut what was received between two offsets into partitions; nothing received, no partition."""
+        self._check(range(start["n"], end["n"]))
         with self._room:
-            records = self._records[max(0, start["n"] - self._base) : end["n"] - self._base]
+            records = self._records[max(0, start["n"] - self._base) : max(0, end["n"] - self._base)]
         if not records:
             return []
         self._tell("took", len(records))
@@ -89,12 +141,22 @@ class ReceiverReader(ChunkReader):
                 del self._records[:done]
                 self._base = end["n"]
                 self._room.notify_all()
+        if self._ahead is not None:
+            try:
+                self._ahead.forget(end["n"])
+            except OSError as error:
+                self.say("error", f"cannot delete a file of the write-ahead log ({error}); trying again")
 
     def stop(self) -> None:
         """End the receiver; called when the query has ended."""
         if stopped := getattr(self, "_stopped", None):
             stopped.set()
             self.interrupt()
+            if self._thread.is_alive():
+                self._thread.join(STOP_SECONDS)
+            if self._ahead is not None:
+                with suppress(OSError):
+                    self._ahead.close()
 
     def say(self, event: str, text: str) -> None:
         """Tell the driver what happened, once as long as it stays the same."""
@@ -108,10 +170,46 @@ class ReceiverReader(ChunkReader):
         except (OSError, EOFError):  # the driver has closed the link: the query has ended
             self._stopped.set()
 
+    def _check(self, wanted: range) -> None:
+        """Raise if there is no log to go on from, or if it has not all of the records that are wanted."""
+        if self._broken is not None:
+            raise RuntimeError(self._broken)
+        lacking = range(max(wanted.start, self._lacking.start), min(wanted.stop, self._lacking.stop))
+        if lacking and self._log is not None:
+            which = "of the batch that has to be run again" if lacking.start < self._resume else "that come next"
+            raise RuntimeError(
+                f"{self.describe()}: its write-ahead log in {self._log.folder} lacks the records {lacking.start} to "
+                f"{lacking.stop - 1} {which}; they were deleted, or lost with the machine. Restore the checkpoint "
+                "directory from a copy, or begin with a new one."
+            )
+
+    def _write_ahead(self, records: list[Any]) -> bool:
+        """Write a block down, however long that takes; False if the receiver was stopped before it was possible."""
+        failed = False
+        while self._ahead is not None:
+            try:
+                self._ahead.append(records)
+                break
+            except OSError as error:
+                failed = True
+                self.say(
+                    "error",
+                    f"cannot write to the write-ahead log ({error}); reading no more, trying again every "
+                    f"{RESTART_DELAY:g} s",
+                )
+            if self._stopped.wait(RESTART_DELAY):
+                self.say("error", f"{len(records)} records could not be written to the write-ahead log and are lost")
+                return False
+        if failed:
+            self.say("resumed", "the write-ahead log can be written again, nothing was lost")
+        return True
+
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
                 for records in self.receive():
+                    if not self._write_ahead(records):
+                        return
                     with self._room:
                         self._records.extend(records)
                         while len(self._records) > MAX_WAITING and not self._stopped.is_set():

@@ -13,6 +13,8 @@ from dstreams._sources.link import Link, Remote
 from dstreams._sources.receiver import ReceiverReader
 from dstreams._sources.register import load_stream
 from dstreams._sources.source import Source
+from dstreams._sources.start import Start, count
+from dstreams._sources.write_ahead import LogFolder, log_folder
 
 __all__ = ["LineSplitter", "SocketSource"]
 
@@ -52,10 +54,23 @@ class LineSplitter:
 class SocketReader(ReceiverReader):
     """Receiver of lines from ``host:port``; connects again whenever the connection ends."""
 
-    def __init__(self, host: str, port: int, status: Remote, parallelism: int) -> None:
-        super().__init__(status, parallelism)
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        status: Remote,
+        parallelism: int,
+        log: LogFolder | None = None,
+        resume: int = 0,
+        committed: int = 0,
+    ) -> None:
+        super().__init__(status, parallelism, log, resume, committed)
         self._host = host
         self._port = port
+
+    def describe(self) -> str:
+        """Name of the stream with its address."""
+        return f"socketTextStream({self._host}:{self._port})"
 
     def receive(self) -> Iterator[list[Any]]:
         """Connect and yield lists of lines."""
@@ -68,17 +83,23 @@ class SocketReader(ReceiverReader):
                 # Trying a free local port again and again, TCP may connect it to itself.
                 raise ConnectionError(f"nobody answers at {self._host}:{self._port} (connection to itself)")
             self._connection = connection
+            if self._stopped.is_set():  # since before there was a connection to interrupt
+                return
             connection.settimeout(None)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self.say("started", f"connected to {self._host}:{self._port}")
             splitter = LineSplitter()
+            broken: OSError | None = None
             try:
                 while data := connection.recv(_RECEIVE_BYTES):
                     if lines := splitter.feed(data):
                         yield lines
-            finally:
-                if rest := splitter.finish():
-                    yield rest
+            except OSError as error:
+                broken = error
+            if rest := splitter.finish():
+                yield rest
+            if broken is not None:
+                raise broken
         if not self._stopped.is_set():
             self.say("stopped", f"{self._host}:{self._port} closed the connection; connecting again every 2 s")
 
@@ -105,6 +126,11 @@ class SocketSource(Source):
         Unique name of the stream.
     status : object
         Object of the driver with ``receiver(event, text)``.
+
+    Attributes
+    ----------
+    status : object
+        As given. It is no part of what is pickled; who reads the source from a checkpoint directory sets it anew.
     """
 
     def __init__(self, host: str, port: int, parallelism: int, name: str, status: Any) -> None:
@@ -112,13 +138,24 @@ class SocketSource(Source):
         self.port = port
         self._parallelism = parallelism
         self._name = name
-        self._status = status
+        self.status = status
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "status": None}
 
     def describe(self) -> str:
         """Name of the stream with its address."""
         return f"socketTextStream({self.host}:{self.port})"
 
-    def frame(self, session: SparkSession, link: Link) -> DataFrame:
+    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
         """Streaming frame of chunks of lines."""
-        status = link.serve(self._name, self._status)
-        return load_stream(session, link, self._name, SocketReader(self.host, self.port, status, self._parallelism))
+        reader = SocketReader(
+            self.host,
+            self.port,
+            link.serve(self._name, self.status),
+            self._parallelism,
+            log_folder(start, link, self._name),
+            count(start.position),
+            count(start.committed),
+        )
+        return load_stream(session, link, self._name, reader)

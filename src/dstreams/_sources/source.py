@@ -10,15 +10,17 @@ from dstreams._plan.chunks import read_chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark import SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
     from dstreams._sources.link import Link
+    from dstreams._sources.start import Start
 
 __all__ = ["Source"]
 
 
 class Source(ABC):
-    """One input of a program.
+    """One input of a program; it can be pickled by cloudpickle, to be saved in the checkpoint directory.
 
     Attributes
     ----------
@@ -41,7 +43,7 @@ class Source(ABC):
         """Name the source as its user wrote it, without secrets: ``socketTextStream(localhost:9999)``."""
 
     @abstractmethod
-    def frame(self, session: SparkSession, link: Link) -> DataFrame:
+    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
         """Return the streaming DataFrame, made in the query's own session.
 
         Parameters
@@ -50,8 +52,17 @@ class Source(ABC):
             The query's session.
         link : Link
             Way back to the driver for readers that live in a process of their own.
+        start : Start
+            From where it goes on.
         """
 
-    def announce(self) -> str | None:
+    def announce(self, sc: SparkContext) -> str | None:
         """One line about what the source reads or waits for, for the log at start."""
         return None
+
+    def facts(self) -> dict[str, Any]:
+        """What the source has to remember beyond its offset when a new program goes on with it; for JSON."""
+        return {}
+
+    def go_on(self, facts: dict[str, Any]) -> None:  # noqa: B027 - most have nothing to take over
+        """Take over what the source of an earlier program had to remember."""

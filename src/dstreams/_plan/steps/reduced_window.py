@@ -59,6 +59,9 @@ class ReducedWindow(Step):
             return Chunks([])
         start = time.now_ms - self._window_ms
         if self._window_ms < _INCREMENTAL * self._slide_ms:
+            if bucket.note is not None:  # until now the window had more slides, and a result that is not kept up now
+                bucket.drop(lambda entry: type(entry.label) is not int)
+                bucket.note = None
             values = self._reduced(bucket, start, time.now_ms)
             self._filter(values, list(values))
             out = Chunks.of(values.items())
@@ -76,8 +79,9 @@ class ReducedWindow(Step):
         start = now - self._window_ms
         last = start if bucket.note is None else bucket.note
         touched: dict[Any, None] = {}
-        # A late batch may jump over data that come and leave between two results: they are never added.
-        for key, old in self._reduced(bucket, last - self._window_ms, min(start, last)).items():
+        # Everything that is stored until the last result is in it, however long the window was then. A late batch
+        # may jump over data that come and leave between two results: they are never added.
+        for key, old in self._reduced(bucket, 0, min(start, last)).items():
             if key in values and old is not None:
                 values[key] = self._call(self._inverse, "the inverse function raised", key, values[key], old)
                 touched[key] = None

@@ -1,0 +1,149 @@
+"""Files of any Hadoop file system, from the driver: read whole, written whole, readable by their owner only."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject, JVMView
+
+__all__ = ["Files", "hadoop_files", "jvm_reason"]
+
+_OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
+
+
+def jvm_reason(error: Exception) -> str:
+    """First line of what the JVM says about a failed call, without the stack."""
+    return str(getattr(error, "java_exception", error)).splitlines()[0]
+
+
+def hadoop_files(jvm: JVMView, path: str) -> Files:
+    """Files below a path, before there is a SparkContext; with the Hadoop settings of ``spark.hadoop.*``."""
+    return Files(jvm, jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf(), path)
+
+
+class Files:
+    """What lies below one directory; names are relative to it.
+
+    Parameters
+    ----------
+    jvm : JVMView
+        The JVM.
+    conf : JavaObject
+        Hadoop's configuration.
+    root : str
+        Path or URI of the directory, which need not exist.
+
+    Attributes
+    ----------
+    root : str
+        Its full name, with scheme.
+    local : bool
+        Whether it is on a disk of this machine.
+    """
+
+    def __init__(self, jvm: JVMView, conf: JavaObject, root: str) -> None:
+        self._jvm = jvm
+        self._conf = conf
+        path = self._of(root)
+        self._fs = path.getFileSystem(conf)
+        self.root = str(self._fs.makeQualified(path).toString())
+        self.local = self.root.startswith("file:")
+
+    def below(self, name: str) -> Files:
+        """Files of a folder."""
+        return Files(self._jvm, self._conf, f"{self.root}/{name}")
+
+    def names(self, folder: str = "") -> list[str]:
+        """Names in a folder, sorted; none if there is no such folder."""
+        path = self._path(folder)
+        if not self._fs.exists(path):
+            return []
+        return sorted(str(status.getPath().getName()) for status in self._fs.listStatus(path))
+
+    def exists(self, name: str = "") -> bool:
+        """Whether there is such a file or folder."""
+        return bool(self._fs.exists(self._path(name)))
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, or of all files of a folder."""
+        return int(self._fs.getContentSummary(self._path(name)).getLength())
+
+    def modified_ms(self, name: str) -> int:
+        """When a file was written, in ms since the epoch."""
+        return int(self._fs.getFileStatus(self._path(name)).getModificationTime())
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a file."""
+        stream = self._fs.open(self._path(name))
+        try:
+            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+        finally:
+            stream.close()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file so that it is there whole or not at all, also if the program dies meanwhile."""
+        target = self._path(name)
+        self.make_folder(name.rpartition("/")[0])
+        fresh = self._of(f"{target.getParent().toString()}/.{target.getName()}.{uuid.uuid4().hex}.tmp")
+        try:
+            stream = self._create(fresh)
+            try:
+                stream.write(bytearray(data))
+            finally:
+                stream.close()
+            self._fs.delete(target, False)
+            if not self._fs.rename(fresh, target):
+                raise OSError(f"{fresh.toString()} cannot be renamed to {target.toString()}")
+        except BaseException:
+            self._fs.delete(fresh, False)
+            raise
+
+    def make_folder(self, name: str) -> None:
+        """Make a folder, for its owner only, if there is none."""
+        path = self._path(name)
+        if not self._fs.exists(path):
+            self._fs.mkdirs(path, self._permission(_OWNER_FOLDER))
+
+    def delete(self, name: str) -> None:
+        """Delete a file or folder, if there is one."""
+        self._fs.delete(self._path(name), True)
+
+    def move(self, name: str, to: str) -> None:
+        """Move a file or folder below the same directory; what is at the target goes."""
+        self.make_folder(to.rpartition("/")[0])
+        self._fs.delete(self._path(to), True)
+        if not self._fs.rename(self._path(name), self._path(to)):
+            raise OSError(f"{self._path(name).toString()} cannot be moved to {self._path(to).toString()}")
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy a file or folder, if there is one."""
+        if self.exists(name):
+            self.make_folder(to.rpartition("/")[0])
+            copy = self._jvm.org.apache.hadoop.fs.FileUtil.copy
+            copy(self._fs, self._path(name), self._fs, self._path(to), False, True, self._conf)
+
+    def can_write(self) -> None:
+        """Make the directory and see that it can be written to; raises what the file system says."""
+        if not self._fs.mkdirs(self._path("")):
+            raise OSError("it cannot be made")
+        probe = self._path(f".dstreams-{uuid.uuid4().hex}")
+        try:
+            self._fs.create(probe, True).close()
+        finally:
+            self._fs.delete(probe, False)
+
+    def _create(self, path: JavaObject) -> JavaObject:
+        stream = self._fs.create(path, True)
+        self._fs.setPermission(path, self._permission(_OWNER_FILE))  # before there is anything in it
+        return stream
+
+    def _permission(self, mode: int) -> JavaObject:
+        return self._jvm.org.apache.hadoop.fs.permission.FsPermission(f"{mode:o}")
+
+    def _path(self, name: str) -> JavaObject:
+        return self._of(f"{self.root}/{name}" if name else self.root)
+
+    def _of(self, path: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(path)

@@ -1,0 +1,200 @@
+"""One start of a program on its checkpoint directory: anew, or from where an earlier run has got to."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyspark
+
+from dstreams._plan.identity import initial_id
+from dstreams._run.checkpoint import LOG, Ownership, aside, exchange_folder, files_of, finish_swap
+from dstreams._run.layout import TICK, Layout
+from dstreams._run.program import Program, hashing, save_program
+from dstreams._run.query_log import Position, QueryLog
+from dstreams._run.upgrade import Upgrade, folder_name
+from dstreams._sources.start import Start
+from dstreams.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+    from dstreams._plan.graph import Node
+
+__all__ = ["Recovery"]
+
+log = logging.getLogger("dstreams")
+
+
+class Recovery:
+    """A program's directory, from its start to its end.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The program's context.
+    directory : str
+        Full name of the directory.
+    program : Program
+        What starts; its layouts come with :meth:`begin`.
+    payload : bytes
+        Its pickled graph.
+    saved : Program, optional
+        What the directory holds, if the program goes on with it.
+
+    Attributes
+    ----------
+    position : Position or None
+        How far an earlier run has got.
+    """
+
+    def __init__(
+        self, sc: SparkContext, directory: str, program: Program, payload: bytes, saved: Program | None
+    ) -> None:
+        self._sc = sc
+        self._files = files_of(sc, directory)
+        self._program = program
+        self._payload = payload
+        self._saved = saved
+        self._ownership = Ownership(self._files)
+        self.position: Position | None = None
+
+    def open(self) -> None:
+        """Become the driver of the directory, and read how far an earlier run has got.
+
+        Raises
+        ------
+        CheckpointError
+            If another driver has it, or something in it is missing.
+        """
+        self._ownership.take()
+        try:
+            finish_swap(self._files)
+            if self._saved is not None:
+                self._check_process(self._saved)
+                self.position = QueryLog(self._files).position()
+        except BaseException:
+            self._ownership.release()
+            raise
+
+    def check(self) -> None:
+        """See that this is still the driver of the directory."""
+        self._ownership.check()
+
+    def close(self) -> None:
+        """Let others have the directory."""
+        self._ownership.release()
+
+    # ------------------------------------------------------------------ where to go on
+
+    def times(self) -> tuple[int, int | None, int | None] | None:
+        """Zero time, time of the last batch that is done, and of the one that has to be run again, in ms."""
+        if self.position is None:
+            return None
+        at = self._tick(self.position.at.sources)
+        before = self._tick(self.position.done.sources) if self.position.done else None
+        zero_ms = int(at["zero"])
+        if self._saved is not None and self._saved.interval_ms != self._program.interval_ms:
+            done_ms = int(before["time"]) if before else zero_ms
+            zero_ms = done_ms // self._program.interval_ms * self._program.interval_ms
+        done = int(before["time"]) if before else None
+        return zero_ms, done, int(at["time"]) if self.position.pending else None
+
+    def start_of(self, node: Node) -> Start:
+        """From where a source goes on."""
+        position = committed = None
+        if self.position is not None and self._saved is not None:
+            sources = self._saved.layouts[0].sources
+            at = dict(zip(sources, self.position.at.sources, strict=True))
+            done = dict(zip(sources, self.position.done.sources, strict=True)) if self.position.done else {}
+            position, committed = (_offset(offsets.get(node.id)) for offsets in (at, done))
+            if node.source is not None and node.source.initial and committed is None and self._has_state(node.id):
+                position = committed = {"n": 1}  # its operation goes on with what it has
+        folder = f"{self._files.root}/{LOG}/{folder_name(node.id)}"
+        return Start(position, committed, folder, self._sc)
+
+    def _has_state(self, initial: str) -> bool:
+        assert self._saved is not None and self.position is not None
+        kept = (id for layout in self._saved.layouts for id in layout.state)
+        return self.position.done is not None and any(initial_id(id) == initial for id in kept)
+
+    def _tick(self, offsets: list[str | None]) -> dict[str, Any]:
+        assert self._saved is not None
+        tick = _offset(offsets[self._saved.layouts[0].sources.index(TICK)])
+        if not isinstance(tick, dict):
+            raise CheckpointError.unreadable(self._files.root, "the offset log has no batch time. Nothing was changed.")
+        return tick
+
+    # ------------------------------------------------------------------ the directory is touched
+
+    def begin(self, layouts: list[Layout]) -> None:
+        """Bring the directory into the state from which the queries can start.
+
+        Parameters
+        ----------
+        layouts : list of Layout
+            Of the program's query and of its exchanges.
+
+        Raises
+        ------
+        UpgradeError
+            If the program cannot go on with what is there; then nothing has been changed.
+        """
+        program = replace(self._program, layouts=layouts)
+        if self._saved is None:
+            aside(self._files)
+            save_program(self._files, program, self._payload)
+            return
+        if self.position is None:
+            save_program(self._files, program, self._payload)
+            return
+        upgrade = Upgrade(self._sc, self._files, self._saved, program, self.position)
+        if upgrade.needed():
+            upgrade.check()
+            upgrade.run(self._payload)
+        elif self._saved.written_ms != program.written_ms:  # new code for the same plan
+            save_program(self._files, program, self._payload)
+
+    def exchange(self, number: int) -> tuple[int | None, bool]:
+        """Prepare the start of an exchange.
+
+        Returns
+        -------
+        tuple of int or None, and bool
+            The time of the last batch that it has begun, in ms, and whether it runs that again. An exchange commits
+            before the program's own query: what it has committed beyond that is taken back.
+        """
+        query = QueryLog(self._files.below(exchange_folder(number)))
+        position = query.position() if self.position is not None else None
+        if position is None:
+            return None, False
+        last_ms = int(next(offset for offset in position.at.sources if offset is not None) or 0)
+        times = self.times()
+        assert times is not None
+        again = last_ms == times[2]
+        if again and not position.pending:
+            query.take_back(position.batch)
+        return last_ms, again
+
+    def _check_process(self, saved: Program) -> None:
+        """See that this process can go on with what another one has written."""
+        now = hashing(self._sc)
+        if saved.hashing != now and any(layout.state for layout in saved.layouts):
+            raise CheckpointError.unreadable(
+                self._files.root,
+                f"its keys were spread over partitions by Python's {saved.hashing[0]} hashes with the seed "
+                f"PYTHONHASHSEED={saved.hashing[2]}, and this process (Python's {now[0]}, PYTHONHASHSEED={now[2]}) "
+                "would look for them elsewhere. Start with the same Python (3.11 has changed how texts are hashed) and "
+                "the same PYTHONHASHSEED. Nothing was changed.",
+            )
+        if saved.pyspark != pyspark.__version__:
+            log.warning(
+                "%s was written with pyspark %s, and this is %s; Spark reads what older versions have written",
+                self._files.root, saved.pyspark, pyspark.__version__,
+            )  # fmt: skip
+
+
+def _offset(line: str | None) -> Any:
+    return None if line is None else json.loads(line)

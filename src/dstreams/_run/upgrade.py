@@ -1,0 +1,267 @@
+"""Carrying offsets and state over to a program whose plan keeps them elsewhere.
+
+A restart of the same program finds everything where it was. Another program (or the same one, compiled by another
+version of this package) has other sources in the offset log and other numbers in the state store. Then the files of
+the new query are prepared: a query of its own, with the same stateful operators, stores every entry of the old state
+at its new place, as the batch 0 of the new query; the offset log says where the old one has got to.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as sf
+
+from dstreams._plan.identity import initial_id
+from dstreams._plan.pipe import stateful
+from dstreams._plan.take_over import STORED, TakeOver
+from dstreams._run.checkpoint import LOG, NEXT, exchange_folder, swap, used
+from dstreams._run.layout import TICK, Layout
+from dstreams._run.program import OURS, Program, save_program
+from dstreams._run.query_log import Offsets, Position, QueryLog
+from dstreams._run.rdd_source import rdd_frame
+from dstreams._run.session import private_session
+from dstreams._run.stream import start_stream
+from dstreams.errors import UpgradeError
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
+    from pyspark import SparkContext
+
+    from dstreams._run.files import Files
+
+__all__ = ["Upgrade"]
+
+log = logging.getLogger("dstreams")
+
+
+@dataclass
+class Upgrade:
+    """From what a directory holds to what a new program looks for there.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The program's context.
+    files : Files
+        Files of the directory.
+    old, new : Program
+        The program that has written it, and the one that shall go on.
+    position : Position
+        How far the old one has got.
+    """
+
+    sc: SparkContext
+    files: Files
+    old: Program
+    new: Program
+    position: Position
+
+    def needed(self) -> bool:
+        """Whether anything is to be changed."""
+        return (self.old.layouts, self.old.interval_ms) != (self.new.layouts, self.new.interval_ms)
+
+    def check(self) -> None:
+        """See that all state that is kept can be kept.
+
+        Raises
+        ------
+        UpgradeError
+            If not; nothing has been touched.
+        """
+        problems = []
+        for layout in self.new.layouts:
+            for id, place in layout.state.items():
+                _, before = self._old_place(id)
+                if before is None:
+                    continue
+                if len(before.buckets) != len(place.buckets):
+                    problems.append(
+                        f"{id!r} has its state in {len(before.buckets)} partitions, which the first run has fixed, and "
+                        f"the program asks for {len(place.buckets)}. Give it numPartitions={len(before.buckets)} (or "
+                        "that many where its input is partitioned), or another name with .named(), to begin with "
+                        "nothing."
+                    )
+                elif before.route != place.route:
+                    problems.append(
+                        f"{id!r} has its state spread over partitions by {before.route}, and the program spreads "
+                        f"records by {place.route}. Partition its input as before, or give it another name with "
+                        ".named() to begin with nothing."
+                    )
+        if problems:
+            raise UpgradeError(problems)
+
+    def run(self, payload: bytes) -> None:
+        """Prepare the files and put them in the place of the old ones.
+
+        Parameters
+        ----------
+        payload : bytes
+            The pickled graph of the new program.
+        """
+        files = self.files
+        files.delete(NEXT)
+        moved = self._moves_state()
+        old = [f"{LOG}/{folder}" for folder in files.names(LOG) if folder not in self._log_folders()]
+        if moved:
+            log.info("the state of %d operation(s) moves to where the new program looks for it", len(self._kept()))
+            for number, layout in enumerate(self.new.layouts):
+                self._import(number, layout)
+            old += [name for name in used(files) if name != LOG and not name.startswith(f"{OURS}/program-")]
+        else:
+            first = self.position.batch
+            if self.position.before is not None:
+                self._write(first - 1, self.position.before)
+            self._write(first, self.position.at)
+            old += [name for name in ("offsets", "sources") if files.exists(name)]
+        self._copy_source_logs()
+        save_program(files, self.new, payload, f"{NEXT}/{OURS}")
+        swap(files, old)
+
+    # ------------------------------------------------------------------ offsets
+
+    def _write(self, batch: int, offsets: Offsets) -> None:
+        lines = self._translated(offsets)
+        self.files.write(f"{NEXT}/offsets/{batch}", offsets.with_sources(lines).text().encode())
+
+    def _translated(self, offsets: Offsets) -> list[str | None]:
+        """Offsets of the new query's sources."""
+        found = dict(zip(self.old.layouts[0].sources, offsets.sources, strict=True))
+        tick = found.get(TICK)
+        if tick is not None and self.old.interval_ms != self.new.interval_ms:
+            fields = json.loads(tick)
+            # Slides are counted from a multiple of the new interval.
+            fields["zero"] = self._done_ms() // self.new.interval_ms * self.new.interval_ms
+            found[TICK] = json.dumps(fields)
+        if self.position.done is not None:
+            for operation in self._kept():  # it has been given what its state starts from, or must not get it any more
+                found[initial_id(operation)] = json.dumps({"n": 1})
+        return [found.get(source) for source in self.new.layouts[0].sources]
+
+    def _done_ms(self) -> int:
+        """Time of the last batch that is done; of the first one's interval where none is."""
+        offsets = self.position.done or self.position.at
+        tick = json.loads(offsets.sources[self.old.layouts[0].sources.index(TICK)] or "")
+        return int(tick["time"] if self.position.done else tick["zero"])
+
+    def _copy_source_logs(self) -> None:
+        """Some sources (files) have a log of their own in a folder with their number."""
+        before = {source: number for number, source in enumerate(self.old.layouts[0].unique)}
+        for number, source in enumerate(self.new.layouts[0].unique):
+            if source in before:
+                self.files.copy(f"sources/{before[source]}", f"{NEXT}/sources/{number}")
+
+    def _log_folders(self) -> list[str]:
+        return [folder_name(operation.id) for operation in self.new.operations]
+
+    # ------------------------------------------------------------------ state
+
+    def _moves_state(self) -> bool:
+        if len(self.old.layouts) != len(self.new.layouts):
+            return True
+        pairs = list(zip(self.old.layouts, self.new.layouts, strict=True))
+        inner = any(len(old.sources) != len(new.sources) for old, new in pairs[1:])
+        return inner or not all(old.same_state(new) for old, new in pairs)
+
+    def _kept(self) -> list[str]:
+        return [id for layout in self.new.layouts for id in layout.state if self._old_place(id)[1] is not None]
+
+    def _old_place(self, id: str):  # type: ignore[no-untyped-def]
+        for number, layout in enumerate(self.old.layouts):
+            if id in layout.state:
+                return number, layout.state[id]
+        return -1, None
+
+    def _import(self, number: int, layout: Layout) -> None:
+        """Make the checkpoint location of a query, with the old state as its batch 0."""
+        folder = f"{NEXT}/{exchange_folder(number)}" if number else NEXT
+        directory = f"{self.files.root}/{folder}"
+        session = private_session(self.sc, directory)
+        session.conf.set("spark.sql.shuffle.partitions", str(layout.partitions))
+        stored = self._stored(session, layout)
+        rows = stored._jdf.queryExecution().toRdd()
+        frame = rdd_frame(session, STORED, lambda: 0, lambda _: rows)
+        for level, exchanges in enumerate(layout.operators):
+            frame = stateful(frame, TakeOver(exchanges), STORED, f"state-{level}")
+
+        def run(jdf: JavaObject) -> None:
+            jdf.queryExecution().toRdd().count()
+
+        jquery = start_stream(frame, run, 0, directory, f"{self.new.app} (dstreams), upgrade")
+        try:
+            jquery.processAllAvailable()
+        finally:
+            jquery.stop()
+        self._rename_schemas(folder)
+        written = QueryLog(self.files.below(folder)).position()
+        assert written is not None and not written.pending
+        if number:
+            done = None if self.position.done is None else str(self._done_ms())
+            lines: list[list[str | None]] = [[done] * len(layout.sources)]
+        else:
+            done_offsets = self.position.done
+            lines = [self._translated(done_offsets) if done_offsets else [None] * len(layout.sources)]
+            if self.position.pending:
+                lines.append(self._translated(self.position.at))
+        for batch, sources in enumerate(lines):
+            text = written.at.with_sources(sources).text()
+            self.files.write(f"{folder}/offsets/{batch}", text.encode())
+
+    def _rename_schemas(self, folder: str) -> None:
+        """Spark's description of an operator has the full names of files, which are about to move."""
+        for operator in range(len(self.files.names(f"{folder}/state"))):
+            descriptions = f"{folder}/state/{operator}/_metadata/v2"
+            for name in self.files.names(descriptions):
+                if name.isdigit():
+                    text = self.files.read(f"{descriptions}/{name}").decode()
+                    there = text.replace(f"{self.files.root}/{NEXT}/", f"{self.files.root}/")
+                    self.files.write(f"{descriptions}/{name}", there.encode())
+
+    def _stored(self, session: SparkSession, layout: Layout) -> DataFrame:
+        """Entries of the old state that belong into a new query, with their new keys."""
+        parts = [session.createDataFrame([], STORED)]
+        for id, place in layout.state.items():
+            number, before = self._old_place(id)
+            batch = self._state_batch(number) if before is not None else None
+            if before is None or batch is None:
+                continue
+            reader = session.read.format("statestore").option("stateVarName", "state").option("batchId", batch)
+            operator = self.old.layouts[number].operator_of(before.exchange)
+            folder = f"/{exchange_folder(number)}" if number else ""
+            entries = reader.option("operatorId", operator).load(self.files.root + folder)
+            entries = entries.where(
+                (sf.col("key.op") == before.exchange) & (sf.col("user_map_key.step") == before.step)
+            )
+            part = sf.expr(f"array_position(array({', '.join(map(str, before.buckets))}), key.bucket) - 1")
+            bucket = sf.expr(f"element_at(array({', '.join(map(str, place.buckets))}), cast(part as int) + 1)")
+            parts.append(
+                entries.select(
+                    sf.lit(place.exchange).alias("op"),
+                    part.cast("int").alias("part"),
+                    sf.lit(place.step).alias("step"),
+                    sf.col("user_map_key.slot").alias("slot"),
+                    sf.col("user_map_value.data").alias("data"),
+                ).select("op", bucket.alias("bucket"), "part", "step", "slot", "data")
+            )
+        return reduce(DataFrame.union, parts)
+
+    def _state_batch(self, number: int) -> int | None:
+        """Number of the last batch that is done, of the query or of an exchange."""
+        if self.position.done is None:
+            return None
+        if not number:
+            return self.position.batch - self.position.pending
+        return QueryLog(self.files.below(exchange_folder(number))).find(str(self._done_ms()))
+
+
+def folder_name(id: str) -> str:
+    """Name of the folder of a source's own files: what is readable of its id, and what makes it unique."""
+    import hashlib
+
+    readable = "".join(letter if letter.isalnum() else "-" for letter in id)[:40].strip("-")
+    return f"{readable}-{hashlib.sha256(id.encode()).hexdigest()[:8]}"
