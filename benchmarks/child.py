@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import engines
+import restart
 from pyspark import SparkContext
 
 job = json.loads(Path(sys.argv[1]).read_text())
@@ -20,6 +21,8 @@ with tempfile.TemporaryDirectory(dir=job["scratch"]) as scratch:
         rows = engines.run_empty(job["engine"], scratch, job["kind"] == "empty-state", **paces)
     elif job["kind"] == "memory":
         rows = engines.run_memory(job["engine"], job["words"], job["interval"], job["measured"])
+    elif job["kind"] == "restart":
+        result = restart.run_restart(job["engine"], scratch, job["keys"], job["interval"])
     else:
         sizes = {name: job[name] for name in ("keys", "touched", "slots", "fill", "seed")}
         if job["engine"] == "handwritten":
@@ -27,9 +30,11 @@ with tempfile.TemporaryDirectory(dir=job["scratch"]) as scratch:
             rows = engines.run_sums(job["engine"], scratch, sizes, **few)
         else:
             rows = engines.run_queue(job["engine"], job["kind"], scratch, sizes, **paces)
-    result = {"rows": rows, "versions": engines.versions(SparkContext._active_spark_context)}
+    if job["kind"] != "restart":
+        result = {"rows": rows, "versions": engines.versions(SparkContext._active_spark_context)}
     Path(sys.argv[2]).write_text(json.dumps(result))
 # The figures are written: no need to wait for Spark's orderly end.
-SparkContext._active_spark_context.stop()
+if SparkContext._active_spark_context is not None:
+    SparkContext._active_spark_context.stop()
 sys.stdout.flush()
 os._exit(0)

@@ -68,6 +68,7 @@ REACH = {
     ("map-1m", "small"): "1.5, then 1.3",
     ("reduce-window", "legacy"): "0.8, then 0.5",
     ("window", "legacy"): "1.0",
+    ("restart-1m", "legacy"): "1.0",
 }
 
 

@@ -163,7 +163,8 @@ class Workload:
         ``words`` (files with words, counted by the output), ``empty`` (no data, pprint), ``empty-state`` (the same
         with state) or ``memory``. From a queue, counted by the output: ``update`` (``updateStateByKey``), ``map``
         (``mapWithState``), ``reduce-window`` (``reduceByKeyAndWindow`` with an inverse), ``window``, and
-        ``memory-state`` (``updateStateByKey``, with the memory it takes).
+        ``memory-state`` (``updateStateByKey``, with the memory it takes). ``restart``: from the start of the
+        SparkContext to the end of the first batch, after a kill.
     words : int
         Words per batch.
     interval : float
@@ -225,6 +226,12 @@ def map_state(measured, turns):
                     keys=1_000_000, few_keys=10_000, touched=1_000)  # fmt: skip
 
 
+def restart(keys, turns):
+    name = f"{keys // 1000}k" if keys < 1_000_000 else f"{keys // 1_000_000}M"
+    title = f"restart after SIGKILL, {name} keys of state"
+    return Workload(f"restart-{name.lower()}", title, "restart", 0, 1, 0, 1, turns, keys=keys)
+
+
 QUICK = [
     Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 2, 2, 4, (ALL,)),
     Workload("empty", "empty batch, word count with pprint", "empty", 0, 0.5, 6, 12, (BOTH,)),
@@ -233,6 +240,7 @@ QUICK = [
     update(100_000, 0.5, 5, 8, (BOTH,)),
     reduce_window(10, 2, 6, (BOTH,)),
     window(10, 2, 6, (BOTH,)),
+    restart(100_000, (BOTH,)),
 ]
 FULL = [
     Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 4, 4, 10, (ALL,) * 3),
@@ -246,6 +254,7 @@ FULL = [
     map_state(20, (("dstreams", "small"),) * 3),
     reduce_window(60, 5, 15, (BOTH,) * 3),
     window(30, 5, 15, (BOTH,) * 3),
+    restart(1_000_000, (BOTH,) * 2),
     Workload("memory", "memory over 500 batches", "memory", 100, 0.1, 0, 500, (("dstreams",),)),
     Workload("memory-3m", "updateStateByKey, 3M keys, 10k a batch", "memory-state", 0, 0.5, 4, 50, (("dstreams",),),
              keys=3_000_000, touched=10_000, fill=6),

@@ -1,4 +1,7 @@
-"""Run an unmodified program: ``python -m dstreams app.py ARGS``, or this file under ``spark-submit``."""
+"""Run an unmodified program: ``python -m dstreams app.py ARGS``, or this file under ``spark-submit``.
+
+``python -m dstreams checkpoint DIR`` shows what a checkpoint directory holds.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,20 @@ import runpy
 import sys
 
 USAGE = """usage: python -m dstreams PROGRAM.py [ARGUMENT ...]
+       python -m dstreams checkpoint DIR
 
-Runs a PySpark program whose `pyspark.streaming` is dstreams, otherwise unchanged.
+Runs a PySpark program whose `pyspark.streaming` is dstreams, otherwise unchanged; or shows what a checkpoint
+directory holds: the program, how far it has got, and the size of its state (nothing in it is changed).
 Under spark-submit: spark-submit [OPTIONS] .../dstreams/__main__.py PROGRAM.py [ARGUMENT ...]"""
 
 
 def main(arguments: list[str]) -> int:
-    """Run the program named first, with the rest as its arguments.
+    """Run the program named first, with the rest as its arguments; or the command, where there is no such file.
 
     Parameters
     ----------
     arguments : list of str
-        Path of the program and its arguments.
+        Path of the program and its arguments, or ``checkpoint`` and a directory.
 
     Returns
     -------
@@ -30,6 +35,10 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     program = arguments[0]
     if not os.path.isfile(program):
+        if program == "checkpoint":
+            from dstreams._run.inspect import command
+
+            return command(arguments[1:])
         print(f"dstreams: no such program: {program}", file=sys.stderr)
         return 2
 

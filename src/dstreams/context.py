@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyspark import SparkConf, SparkContext
 
-from dstreams._plan.graph import Graph, call_site
+from dstreams._plan.graph import Graph, Node, call_site
 from dstreams._plan.identity import match
 from dstreams._plan.placement import place
 from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
@@ -424,7 +424,10 @@ class StreamingContext(Inputs):
 
     def _checkpoint_directory(self) -> str | None:
         """Directory of the program's state, as set here or for the SparkContext; demanded where the old engine does."""
-        if self._checkpoint is not None or not any(node.checkpointed for node in self._graph.live()):
+        nodes = self._graph.live()
+        for node in nodes:
+            _check_interval(node)
+        if self._checkpoint is not None or not any(node.checkpointed or node.checkpoint_ms for node in nodes):
             return self._checkpoint
         assert self._sc._jsc is not None
         directory = self._sc._jsc.sc().getCheckpointDir()
@@ -453,6 +456,20 @@ def _file_of(function: Callable[..., Any]) -> str:
     """Name of the file that a function is in, without its folder; of the file that calls us where that is not known."""
     code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
     return os.path.basename(code.co_filename) if code is not None else call_site().partition(":")[0]
+
+
+def _check_interval(node: Node) -> None:
+    """Refuse a checkpoint interval that does not fit its stream, with the old engine's texts and class names."""
+    if node.checkpoint_ms is None or node.checkpoint_ms % node.slide_ms == 0:
+        return
+    named = {"Update": "PythonStateDStream", "ReducedWindow": "PythonReducedWindowedDStream"}
+    kind = named.get(type(node.step).__name__, "PythonTransformedDStream")
+    slide = f"its slide time ({node.slide_ms} ms). Please set it to"
+    if node.checkpoint_ms < node.slide_ms:
+        what = f"been set to {node.checkpoint_ms} ms which is lower than {slide} at least {node.slide_ms} ms."
+    else:
+        what = f"been set to  {node.checkpoint_ms} ms which not a multiple of {slide} a multiple of {node.slide_ms} ms."
+    raise DStreamStateError(f"requirement failed: The checkpoint interval for {kind} has {what} [{node}]")
 
 
 def _wants(upgrade: bool | None, sc: SparkContext | None) -> bool:

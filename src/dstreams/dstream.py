@@ -230,12 +230,12 @@ class DStream(WindowOperations[T], StateOperations[T]):
         return self
 
     def checkpoint(self, interval: float) -> DStream[T]:
-        """Accepted for compatibility: the state of every batch is checkpointed.
+        """Accepted for compatibility: the state of every batch is checkpointed, whatever the interval.
 
         Parameters
         ----------
         interval : float
-            Seconds.
+            Seconds; a multiple of this stream's slide interval.
 
         Returns
         -------
@@ -246,11 +246,17 @@ class DStream(WindowOperations[T], StateOperations[T]):
         ------
         DStreamStateError
             After the context was started.
+
+        Notes
+        -----
+        As on the old engine, ``start()`` asks for a checkpoint directory then, and refuses an interval that does not
+        fit, with the old texts.
         """
-        to_milliseconds(interval, "interval")
+        interval_ms = to_milliseconds(interval, "interval")
         if self._ssc._started:
             raise DStreamStateError.frozen_setting("checkpoint interval")
         self.is_checkpointed = True
+        self._node.checkpoint_ms = interval_ms
         return self
 
     def slice(self, begin: datetime | float, end: datetime | float) -> list[RDD[T]]:

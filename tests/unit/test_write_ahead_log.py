@@ -141,7 +141,7 @@ def test_a_process_that_receives_nothing_makes_no_segment(tmp_path: Path) -> Non
 
 
 def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
-    folder = tmp_path / "c" / "log" / "stream"
+    folder = tmp_path / "c" / "log"
     before = os.umask(0)
     try:
         write(folder, ["secret"])
@@ -513,19 +513,19 @@ def link() -> Iterator[Link]:
 
 
 def test_which_folder(link: Link, tmp_path: Path) -> None:
-    assert log_folder(FRESH, link, "stream") is None
-    local = log_folder(Start(log=f"file:{tmp_path}/log/"), link, "stream")
+    assert log_folder(FRESH, link) is None
+    local = log_folder(Start(log=f"file:{tmp_path}/log/"), link)
     assert isinstance(local, LocalFolder)
-    assert local.folder == f"{tmp_path}/log/stream"
+    assert local.folder == f"{tmp_path}/log"
     files: Any = Files(tmp_path)
-    other = log_folder(Start(log="memory:/log", files=files), link, "stream")
+    other = log_folder(Start(log="memory:/log", files=files), link)
     assert isinstance(other, DriverFolder)
-    assert other.folder == "memory:/log/stream"
+    assert other.folder == "memory:/log"
 
 
 def test_a_log_that_the_driver_writes(link: Link, tmp_path: Path) -> None:
     files: Any = Files(tmp_path)
-    where = log_folder(Start(log="memory:/log", files=files), link, "stream")
+    where = log_folder(Start(log="memory:/log", files=files), link)
     again = pickle.loads(pickle.dumps(where))
     log = WriteAheadLog(again)
     assert log.recover(0) == (0, [])
@@ -543,7 +543,7 @@ def test_a_log_that_the_driver_writes(link: Link, tmp_path: Path) -> None:
     assert where is not None
     assert WriteAheadLog(where).recover(0) == (0, ["a", "b", "c"])
     log.forget(2)
-    assert os.listdir(tmp_path / "log" / "stream") == [f"{2:020d}-0.log"]
+    assert os.listdir(tmp_path / "log") == [f"{2:020d}-0.log"]
 
 
 def test_a_driver_that_is_gone_is_an_error_of_the_folder(link: Link, tmp_path: Path) -> None:

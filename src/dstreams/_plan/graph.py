@@ -68,6 +68,8 @@ class Node:
         Its step with state, which runs in a streaming plan only.
     checkpointed : bool
         True if the old engine asks for a checkpoint directory.
+    checkpoint_ms : int, optional
+        What ``DStream.checkpoint`` was called with, in ms.
     hint : str
         What tells an operation that keeps something from its like: what a source reads, the program's function.
     code : str
@@ -85,6 +87,7 @@ class Node:
     liftable: bool = True
     step: Step | None = None
     checkpointed: bool = False
+    checkpoint_ms: int | None = None
     on_empty: OnEmpty = OnEmpty.EMPTY
     missing: Missing = Missing.SKIP
     source: Source | None = None

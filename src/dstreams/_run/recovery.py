@@ -15,6 +15,7 @@ from dstreams._run.layout import TICK, Layout
 from dstreams._run.program import Program, hashing, save_program
 from dstreams._run.query_log import Position, QueryLog
 from dstreams._run.upgrade import Upgrade, folder_name
+from dstreams._sources.driver_files import DriverFiles
 from dstreams._sources.start import Start
 from dstreams.errors import CheckpointError
 
@@ -59,6 +60,7 @@ class Recovery:
         self._payload = payload
         self._saved = saved
         self._ownership = Ownership(self._files)
+        self._log_files = DriverFiles(sc)
         self.position: Position | None = None
 
     def open(self) -> None:
@@ -85,6 +87,7 @@ class Recovery:
 
     def close(self) -> None:
         """Let others have the directory."""
+        self._log_files.close_all()
         self._ownership.release()
 
     # ------------------------------------------------------------------ where to go on
@@ -113,7 +116,7 @@ class Recovery:
             if node.source is not None and node.source.initial and committed is None and self._has_state(node.id):
                 position = committed = {"n": 1}  # its operation goes on with what it has
         folder = f"{self._files.root}/{LOG}/{folder_name(node.id)}"
-        return Start(position, committed, folder, self._sc)
+        return Start(position, committed, folder, self._log_files)
 
     def _has_state(self, initial: str) -> bool:
         assert self._saved is not None and self.position is not None

@@ -34,7 +34,7 @@ __all__ = ["Signals"]
 
 log = logging.getLogger("dstreams")
 
-SCHEDULER = "org.apache.spark.scheduler.DAGScheduler"
+_SCHEDULER = "org.apache.spark.scheduler.DAGScheduler"
 """Warns that a query which is stopped between two batches has no job to cancel."""
 _IMMEDIATE_SECONDS = 5.0
 """How long an immediate stop may take; a batch that cannot be cancelled is left behind then."""
@@ -191,7 +191,7 @@ class Signals:
     def _finish(self, number: int) -> None:
         """Finish the running batch, then end the program with 0, by itself if it waits for that."""
         log.info("%s: ending with the batch of this interval", signal.Signals(number).name)
-        level = set_level(self._sc, SCHEDULER, "ERROR")
+        level = set_level(self._sc, _SCHEDULER, "ERROR")
         self._quietly(lambda: self._stop(True))
         if self._aborting:
             return
@@ -203,14 +203,14 @@ class Signals:
             threading.main_thread().join()  # what the program does while it unwinds may need the SparkContext
         self._quietly(self._sc.stop)
         if level is not None:
-            set_level(self._sc, SCHEDULER, level)
+            set_level(self._sc, _SCHEDULER, level)
         self._remove_hook()
         self._settled.set()
 
     def _abort(self, number: int) -> None:
         """Stop at once, then end the program as the signal does without us."""
         log.info("%s: ending at once", signal.Signals(number).name)
-        set_level(self._sc, SCHEDULER, "ERROR")
+        set_level(self._sc, _SCHEDULER, "ERROR")
         stopping = threading.Thread(target=self._quietly, args=(lambda: self._stop(False),), daemon=True)
         stopping.start()
         stopping.join(_IMMEDIATE_SECONDS)
@@ -276,10 +276,11 @@ class Signals:
         else:  # Ctrl-C, which this process has got too
             self._quietly(lambda: self._stop(False))
             return
-        if not self._previous:  # there is no way to end the main thread
+        if not self._previous:  # the main thread is not ours to end, but must not live on without its JVM
             self._settled.wait()
             threading.main_thread().join(_IMMEDIATE_SECONDS)
             if threading.main_thread().is_alive():
+                os.kill(os.getpid(), signal.SIGTERM)
                 return
         threading.Event().wait()  # a daemon thread: the connection breaks when this process has written all it has
 

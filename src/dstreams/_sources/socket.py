@@ -154,7 +154,7 @@ class SocketSource(Source):
             self.port,
             link.serve(self._name, self.status),
             self._parallelism,
-            log_folder(start, link, self._name),
+            log_folder(start, link),
             count(start.position),
             count(start.committed),
         )

@@ -24,8 +24,8 @@ class Start:
         The same of the last batch that was committed; where it differs from `position`, the batch in between is
         run again.
     log : str, optional
-        Directory, a URI of any Hadoop file system, below which receivers write ahead, each in a folder of its own
-        that is named after the stream; None without a checkpoint directory.
+        Folder of this source, a URI of any Hadoop file system, where a receiver writes ahead; None without a checkpoint
+        directory.
     files : DriverFiles, optional
         Reads and writes the log for receivers, where its directory is not on a disk of this machine.
     """

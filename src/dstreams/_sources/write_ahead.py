@@ -75,11 +75,11 @@ class LogFolder(Protocol):
         """Delete a file, if there is one."""
 
 
-def log_folder(start: Start, link: Link, name: str) -> LogFolder | None:
-    """Where the receiver `name` writes ahead; None if it does not."""
+def log_folder(start: Start, link: Link) -> LogFolder | None:
+    """Where a receiver writes ahead; None if it does not."""
     if start.log is None:
         return None
-    folder = f"{start.log.rstrip('/')}/{name}"
+    folder = start.log.rstrip("/")
     path = local_path(folder)
     if path is not None:
         return LocalFolder(path)

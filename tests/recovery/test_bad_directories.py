@@ -1,0 +1,369 @@
+"""Checkpoint directories that cannot be used: what is said, and that nothing is touched."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark import SparkContext
+
+from dstreams import StreamingContext
+from dstreams.errors import CheckpointError, DStreamTypeError, DStreamValueError
+from tests.recovery.collect import attach, collected, files_below, run_for, times
+
+pytestmark = pytest.mark.recovery
+
+PAIRS = [[("a", 1)]] * 30
+RUN = "used"
+
+
+def total(new, old):
+    return sum(new) + (old or 0)
+
+
+def setup_of(sc: SparkContext, run: str) -> Callable[[], StreamingContext]:
+    def setup() -> StreamingContext:
+        ssc = StreamingContext(sc, 1)
+        attach({"state": ssc.queueStream(PAIRS).updateStateByKey(total)}, run)
+        return ssc
+
+    return setup
+
+
+@pytest.fixture(scope="module")
+def template(spark_context, tmp_path_factory) -> Path:
+    """A directory of a program that has run, once for all tests."""
+    directory = tmp_path_factory.mktemp("template")
+    run_for(StreamingContext.getOrCreate(str(directory), setup_of(spark_context, RUN)), 2)
+    return directory
+
+
+@pytest.fixture
+def used(template, spark_context, tmp_path) -> tuple[Path, Callable[[], StreamingContext]]:
+    """A copy of that directory, and the program's setup function; collected is what that program has given."""
+    first = collected[f"{RUN}/state"][: last(template, "offsets") + 1]
+    collected[f"{RUN}/state"][:] = first
+    directory = shutil.copytree(template, tmp_path / "used")
+    return directory, setup_of(spark_context, RUN)
+
+
+def program_file(directory: Path) -> Path:
+    return max((directory / "_dstreams").glob("program-*"))
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file as somebody would who does not care for Hadoop's checksums."""
+    path.write_bytes(data)
+    (path.parent / f".{path.name}.crc").unlink(missing_ok=True)
+
+
+def edit_header(directory: Path, **fields: Any) -> None:
+    """Change what a program file says of itself."""
+    line, _, payload = program_file(directory).read_bytes().partition(b"\n")
+    write(program_file(directory), json.dumps(json.loads(line) | fields).encode() + b"\n" + payload)
+
+
+def refused(used: tuple[Path, Callable[[], StreamingContext]], **options: Any) -> str:
+    """What is said of a directory; nothing in it has been touched, and no context is left."""
+    directory, setup = used
+    before = files_below(directory)
+    ssc = None
+    with pytest.raises(CheckpointError) as caught:
+        ssc = StreamingContext.getOrCreate(str(directory), setup, **options)
+        ssc.start()
+    if ssc is not None:
+        ssc.stop(stopSparkContext=False)
+    assert files_below(directory) == before, "something was touched"
+    assert "\tat " not in str(caught.value)
+    return str(caught.value)
+
+
+def last(directory: Path, folder: str) -> int:
+    return max(int(path.name) for path in (directory / folder).glob("[0-9]*"))
+
+
+# ---------------------------------------------------------------------- the saved program
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda data: data[: len(data) // 2], r"damaged .*bytes of \d+"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "damaged .*or others than were written"),
+        (lambda data: b"", "damaged .*no description"),
+        (lambda data: b"\x00" * len(data), "damaged .*no description"),
+    ],
+    ids=["truncated", "a bit flipped", "empty", "zeros"],
+)
+def test_damaged_program_file(used, damage, says):
+    path = program_file(used[0])
+    write(path, damage(path.read_bytes()))
+    text = refused(used)
+    assert text.startswith("Failed to read checkpoint from directory file:")
+    assert re.search(says, text) and "Nothing was changed" in text
+
+
+def test_program_of_a_newer_version(used):
+    edit_header(used[0], format=99, dstreams="7.0")
+    text = refused(used)
+    assert "written by dstreams 7.0" in text and "Install that version" in text
+
+
+def test_program_of_another_python(used):
+    """Its functions are byte code; its state is not: an upgrade goes on with it."""
+    edit_header(used[0], python="3.8.1")
+    text = refused(used)
+    assert "saved by Python 3.8.1" in text and "upgrade=True" in text
+    run_for(StreamingContext.getOrCreate(str(used[0]), used[1], upgrade=True), 1)
+
+
+def test_keys_hashed_otherwise(used):
+    """Another seed or algorithm of Python's hashes: every key would be looked for in the wrong bucket."""
+    edit_header(used[0], hashing=["siphash24", "64", "0"])
+    assert "siphash24" in refused(used)
+    assert "siphash24" in refused(used, upgrade=True)
+    edit_header(used[0], hashing=[sys.hash_info.algorithm, str(sys.hash_info.width), "123"])
+    assert "PYTHONHASHSEED=123" in refused(used)
+
+
+def test_another_pyspark_is_warned_of(used, caplog):
+    edit_header(used[0], pyspark="4.0.9")
+    run_for(StreamingContext.getOrCreate(*map_str(used)), 1)
+    assert "was written with pyspark 4.0.9" in caplog.text
+
+
+def map_str(used):
+    return str(used[0]), used[1]
+
+
+def test_module_that_is_gone(used, monkeypatch):
+    """The saved program needs a class that this process does not have."""
+    import tests.recovery.collect as collect
+
+    monkeypatch.delattr(collect, "Collect")
+    text = refused(used)
+    assert "cannot be restored (AttributeError" in text and "upgrade=True" in text
+
+
+# ---------------------------------------------------------------------- the query's logs
+
+
+def test_missing_commit_runs_the_batch_again(used):
+    directory, setup = used
+    batch = last(directory, "commits")
+    for path in (directory / "commits").glob(f"*{batch}*"):
+        path.unlink()
+    before = collected[f"{RUN}/state"][-1]
+    run_for(StreamingContext.getOrCreate(str(directory), setup), 2)
+    batches = collected[f"{RUN}/state"]
+    assert batches.count(before) == 2, "the same time and the same state"
+    n = len(times(RUN, "state"))
+    assert batches[-1][1] == [("a", n)], "nothing is lost or counted twice"
+
+
+def test_missing_offsets(used):
+    directory, _ = used
+    batch = last(directory, "offsets")
+    kept = (directory / "offsets" / str(batch)).read_bytes()
+    (directory / "offsets" / str(batch)).unlink()
+    if (directory / "commits" / str(batch)).exists():
+        text = refused(used)
+        assert f"offsets/{batch} is missing, although batch {batch} was committed" in text
+    write(directory / "offsets" / str(batch), kept)
+    (directory / "offsets" / str(batch - 1)).unlink()
+    text = refused(used)
+    assert f"offsets/{batch - 1} is missing, which tells where batch {batch} begins" in text
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:10], lambda data: b"v7\n{}\n0"])
+def test_damaged_offsets(used, damage):
+    directory, _ = used
+    path = directory / "offsets" / str(last(directory, "offsets"))
+    write(path, damage(path.read_bytes()))
+    assert f"offsets/{path.name} is damaged" in refused(used)
+
+
+def test_missing_state(used):
+    """Spark says which file it misses; the batch is not committed."""
+    directory, setup = used
+    for path in (directory / "state").rglob("*.changelog"):
+        path.unlink()
+    for path in (directory / "state").rglob("*.zip"):
+        path.unlink()
+    committed = last(directory, "commits")
+    ssc = StreamingContext.getOrCreate(str(directory), setup)
+    ssc.start()
+    with pytest.raises(Exception, match=r"(?s)state.*changelog|CANNOT_LOAD_STATE_STORE") as caught:
+        ssc.awaitTermination(200)
+    ssc.stop(stopSparkContext=False)
+    assert "\tat " not in str(caught.value)
+    assert last(directory, "commits") == committed
+
+
+def test_directory_of_another_structured_streaming_job(spark_session, tmp_path):
+    directory = tmp_path / "theirs"
+    query = (
+        spark_session.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
+        .writeStream.format("noop").option("checkpointLocation", str(directory)).trigger(once=True).start()
+    )  # fmt: skip
+    assert query.awaitTermination(200)
+    text = refused((directory, lambda: pytest.fail("not called")))
+    assert "no program is saved in it" in text and "another Structured Streaming job" in text
+
+
+# ---------------------------------------------------------------------- the old engine
+
+OLD_PROGRAM = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pyspark import SparkContext
+from pyspark.streaming import StreamingContext
+directory, incoming = sys.argv[1:]
+sc = SparkContext("local[2]", "old")
+sc.setLogLevel("ERROR")
+ssc = StreamingContext(sc, 1)
+ssc.checkpoint(directory)
+pairs = ssc.textFileStream(incoming).map(lambda w: (w, 1))
+pairs.updateStateByKey(lambda n, o: sum(n) + (o or 0)).foreachRDD(lambda rdd: None)
+ssc.start()
+ssc.awaitTerminationOrTimeout(4)
+ssc.stop()
+"""
+
+
+def test_directory_of_the_old_engine(spark_context, tmp_path):
+    """A real one: it is recognised, and what can be done is said."""
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "old.py").write_text(OLD_PROGRAM)
+    directory = tmp_path / "old"
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "old.py"), str(directory), str(tmp_path / "incoming")],
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert list(directory.glob("checkpoint-*")), done.stderr
+    for options in ({}, {"upgrade": True}):
+        text = refused((directory, lambda: pytest.fail("not called")), **options)
+        assert "checkpoint directory of the old engine" in text
+        assert (
+            "initialRDD" in text and "saveAsPickleFile" in text and "cannot be carried over" in text.replace("\n", " ")
+        )
+
+
+# ---------------------------------------------------------------------- where nothing can be written
+
+
+def test_directory_that_cannot_be_made(spark_context, tmp_path):
+    (tmp_path / "file").write_text("no directory")
+    for path in (str(tmp_path / "file" / "checkpoint"), "/proc/checkpoint"):
+        with pytest.raises(DStreamValueError, match="checkpoint: cannot write to the directory") as caught:
+            StreamingContext.getOrCreate(path, setup_of(spark_context, "nowhere"))
+        assert path in str(caught.value) and "\tat " not in str(caught.value)
+    with pytest.raises(CheckpointError, match=r"Failed to read checkpoint .*No FileSystem for scheme"):
+        StreamingContext.getOrCreate("nofs://host/checkpoint", setup_of(spark_context, "nowhere"))
+
+
+@pytest.mark.parametrize("path", [None, 7, "", b"bytes"])
+def test_no_path(path, spark_context):
+    with pytest.raises((DStreamTypeError, DStreamValueError), match="checkpoint: "):
+        StreamingContext.getOrCreate(path, setup_of(spark_context, "nowhere"))
+
+
+def test_setup_function_that_gives_no_context(tmp_path):
+    with pytest.raises(DStreamTypeError, match=r"setupFunc must return the StreamingContext .* got NoneType"):
+        StreamingContext.getOrCreate(str(tmp_path), lambda: None)
+    with pytest.raises(DStreamTypeError, match="setupFunc should be callable"):
+        StreamingContext.getOrCreate(str(tmp_path), None)
+
+
+# ---------------------------------------------------------------------- two drivers
+
+
+def test_a_second_driver_is_refused(used):
+    """The lock of the first one holds, and the second one says who has it."""
+    directory, _ = used
+    code = (
+        "import fcntl, os, sys\n"
+        "lock = os.open(sys.argv[1], os.O_RDWR)\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    lock = str(directory / "_dstreams" / "lock")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None and first.stdout.readline() == "locked\n"
+        text = refused(used)
+        assert "another program is running on the checkpoint directory" in text and "process " in text
+        first.kill()
+    run_for(StreamingContext.getOrCreate(*map_str(used)), 1)
+
+
+def test_a_driver_that_was_replaced_ends(used, monkeypatch):
+    """Where there is no lock (not a disk of this machine), the later one wins and the earlier one does not commit."""
+    from dstreams._run import checkpoint
+
+    directory, setup = used
+    monkeypatch.setattr(checkpoint.fcntl, "flock", lambda *_: None)
+    take = checkpoint.Ownership.take
+
+    def without_lock(self: Any) -> None:
+        take(self)
+        self.release()
+
+    monkeypatch.setattr(checkpoint.Ownership, "take", without_lock)
+    ssc = StreamingContext.getOrCreate(str(directory), setup)
+    taken = []
+
+    class TakeOver:
+        def onBatchCompleted(self, _: Any) -> None:
+            if not taken:
+                taken.append(1)
+                write(directory / "_dstreams" / "owner", b"process 1 on elsewhere")
+
+    ssc.addStreamingListener(TakeOver())
+    ssc.start()
+    with pytest.raises(CheckpointError, match=r"another program \(process 1 on elsewhere\) has taken over"):
+        ssc.awaitTermination(200)
+    ssc.stop(stopSparkContext=False)
+    monkeypatch.undo()
+    run_for(StreamingContext.getOrCreate(str(directory), setup), 1)
+    batches = dict(collected[f"{RUN}/state"])
+    assert [records for _, records in sorted(batches.items())] == [[("a", n + 1)] for n in range(len(batches))]
+
+
+# ---------------------------------------------------------------------- programs that cannot be saved
+
+
+def test_function_that_closes_over_the_spark_context(spark_context, tmp_path):
+    """The old engine's text, at start, with the operation."""
+    sc = spark_context
+    for op, define in {
+        "foreachRDD": lambda stream: stream.foreachRDD(lambda rdd: sc.emptyRDD()),
+        "transform": lambda stream: stream.transform(lambda rdd: sc.emptyRDD()).pprint(),
+    }.items():
+        ssc = StreamingContext(sc, 1)
+        ssc.checkpoint(str(tmp_path / op))
+        define(ssc.queueStream([[1]]))
+        with pytest.raises(DStreamTypeError, match="CONTEXT_ONLY_VALID_ON_DRIVER") as caught:
+            ssc.start()
+        assert f"{op} at test_bad_directories.py:" in str(caught.value) and "rdd.context" in str(caught.value)
+        assert not (tmp_path / op / "offsets").exists()
+        ssc.stop(stopSparkContext=False)
+
+
+def test_function_that_closes_over_a_stream(spark_context, tmp_path):
+    ssc = StreamingContext(spark_context, 1)
+    ssc.checkpoint(str(tmp_path))
+    stream = ssc.queueStream([[1]])
+    stream.foreachRDD(lambda rdd: stream.count())
+    with pytest.raises(DStreamTypeError, match=r"foreachRDD at .*cannot be saved in the checkpoint directory"):
+        ssc.start()
+    ssc.stop(stopSparkContext=False)
