@@ -21,7 +21,7 @@ from dstreams._plan.identity import match
 from dstreams._plan.placement import place
 from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
 from dstreams._run.explain import explain
-from dstreams._run.files import hadoop_files
+from dstreams._run.files import hadoop_files, jvm_reason
 from dstreams._run.logs import show_logs
 from dstreams._run.program import Program, describe, pickle_graph, read_graph
 from dstreams._run.progress import ListenerBus
@@ -186,7 +186,10 @@ class StreamingContext(Inputs):
         if sc is None:
             SparkContext._ensure_initialized()
         assert SparkContext._jvm is not None
-        files = hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path)
+        try:
+            files = hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path)
+        except Exception as error:
+            raise CheckpointError.unreadable(path, jvm_reason(error)) from None
         found = read_directory(files)
         script = _file_of(setupFunc)
         if found is None:

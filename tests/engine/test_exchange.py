@@ -26,7 +26,7 @@ def total(new, old):
 def test_state_after_the_batch_side(streaming, tmp_path):
     """The same results as of the same operations in the plan, and the two line up."""
     ssc = streaming()
-    ssc.checkpoint(str(tmp_path))
+    ssc.sparkContext.setCheckpointDir(str(tmp_path))
     pairs = ssc.queueStream(PAIRS)
     changed = pairs.transform(lambda rdd: rdd.map(lambda kv: (kv[0], kv[1] * 10)))
     state = changed.updateStateByKey(total)
@@ -61,7 +61,7 @@ def test_state_after_the_batch_side(streaming, tmp_path):
 def test_no_rdd_is_not_an_empty_one(streaming, tmp_path):
     """Without an RDD the update function is not called, and the states come out as they were."""
     ssc = streaming()
-    ssc.checkpoint(str(tmp_path))
+    ssc.sparkContext.setCheckpointDir(str(tmp_path))
     pairs = ssc.queueStream(PAIRS)
     some = pairs.transform(lambda time, rdd: rdd if not rdd.isEmpty() else None)
     rows = run(

@@ -306,22 +306,29 @@ def test_nobodys_session_is_changed(spark_session, streaming):
     assert spark_session.streams.active == []
 
 
-# ---------------------------------------------------------------------- what this version refuses
+# ---------------------------------------------------------------------- mistakes
 
 
-def test_recovery_is_refused(streaming, tmp_path):
+def test_get_active_or_create(streaming):
     ssc = streaming()
-    for define in (
-        lambda: StreamingContext.getOrCreate(str(tmp_path / "c"), lambda: ssc),
-        lambda: StreamingContext.getActiveOrCreate(str(tmp_path / "c"), lambda: ssc),
-    ):
-        with pytest.raises(UnsupportedDStreamOperation, match="no recovery from a checkpoint directory yet"):
-            define()
-    assert not (tmp_path / "c").exists()
-    ssc.checkpoint(None)
     with pytest.raises(TypeError, match="setupFunc should be callable"):
         StreamingContext.getActiveOrCreate(None, None)
     assert StreamingContext.getActiveOrCreate(None, lambda: ssc) is ssc
+
+
+def test_checkpoint_interval(streaming, tmp_path):
+    """Checked at start with the old engine's texts; it has no effect."""
+    for seconds, text in {
+        1: r"for PythonTransformedDStream has been set to 1000 ms which is lower than its slide time \(2000 ms\)\. "
+        r"Please set it to at least 2000 ms\.",
+        3: r"for PythonTransformedDStream has been set to  3000 ms which not a multiple of its slide time \(2000 ms\)\."
+        r" Please set it to a multiple of 2000 ms\.",
+    }.items():
+        ssc = streaming(2)
+        ssc.checkpoint(str(tmp_path))
+        ssc.queueStream([[1]]).map(str).checkpoint(seconds).pprint()
+        with pytest.raises(DStreamStateError, match="requirement failed: The checkpoint interval " + text):
+            ssc.start()
 
 
 def test_all_errors_have_one_base():

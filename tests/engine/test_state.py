@@ -298,14 +298,17 @@ def test_bad_records(stateful, batch, operation, message):
 
 
 @pytest.mark.parametrize("before", [lambda s: s, lambda s: s.transform(lambda rdd: rdd)], ids=["plan", "exchange"])
-def test_function_that_cannot_be_sent_to_workers(stateful, before):
-    sc = stateful.sparkContext
-    stream = before(stateful.queueStream(PAIRS))
+def test_function_that_cannot_be_sent_to_workers(streaming, tmp_path, before):
+    """Of a program that is not saved: its directory is one of the SparkContext's."""
+    ssc = streaming()
+    sc = ssc.sparkContext
+    sc.setCheckpointDir(str(tmp_path))
+    stream = before(ssc.queueStream(PAIRS))
     stream.updateStateByKey(lambda new, old: sc.defaultParallelism).pprint()
     with pytest.raises(
         DStreamTypeError, match=r"updateStateByKey at test_state\.py:\d+: the function cannot be pickled"
     ):
-        stateful.start()
+        ssc.start()
 
 
 def test_output_that_fails_leaves_the_batch_uncommitted(stateful, tmp_path):
@@ -325,14 +328,3 @@ def test_inverse_that_does_not_invert(stateful):
     stream = stateful.queueStream([[("a", 1)], [("a", 1)]]).reduceByKeyAndWindow(add, lambda value, old: value * 2, 5)
     rows = run_batches(stateful, stream, 7, of=values)
     assert rows == [[("a", 1)], *[[("a", 2)]] * 4, [("a", 4)], [("a", 8)]]
-
-
-def test_a_program_that_starts_anew_begins_with_nothing(streaming, tmp_path, caplog):
-    """As on the old engine: only getOrCreate goes on from what is there."""
-    for _ in range(2):
-        ssc = streaming()
-        ssc.checkpoint(str(tmp_path))
-        rows = run_batches(ssc, ssc.queueStream(PAIRS).updateStateByKey(total), 2, of=values)
-        assert rows == [[("a", 1), ("b", 1)], [("a", 3), ("b", 1)]]
-    assert "holds the state of an earlier run" in caplog.text
-    assert (tmp_path / "_dstreams" / "previous" / "offsets").exists()

@@ -192,6 +192,47 @@ def test_by_conf_and_without(versions, spark_context):
     assert versions.outputs("state")[m + 1] == [("a", m + 2), ("b", m + 2)]
 
 
+class FailsOnce:
+    """An output that fails in its first batch."""
+
+    def __call__(self, rdd: Any) -> None:
+        if not BROKEN:
+            BROKEN.append(1)
+            raise RuntimeError("not yet")
+
+
+BROKEN: list[int] = []
+
+
+def test_before_anything_was_committed(versions, spark_context):
+    """The very first batch is pending: it is run again, by the new program, with its time and its records."""
+
+    def first(pairs: DStream[Any]) -> dict[str, DStream[Any]]:
+        state = pairs.updateStateByKey(total, initialRDD=[("z", 7)])
+        state.foreachRDD(FailsOnce())
+        return {"state": state}
+
+    def second(pairs: DStream[Any]) -> dict[str, DStream[Any]]:
+        return {
+            "count": pairs.count(),
+            "state": pairs.updateStateByKey(total, initialRDD=[("z", 7)]),
+            "exchange": pairs.transform(lambda rdd: rdd).window(2),
+        }
+
+    BROKEN.clear()
+    ssc = versions.context(first)
+    ssc.start()
+    with pytest.raises(RuntimeError, match="not yet"):
+        ssc.awaitTermination(200)
+    ssc.stop(stopSparkContext=False)
+    versions.start(second)
+    versions.start(second, upgrade=None)
+    states = versions.outputs("state")
+    assert states == {n: [("a", n), ("b", n), ("z", 7)] for n in range(1, max(states) + 1)}
+    assert versions.outputs("count")[1] == [2]
+    assert versions.outputs("exchange")[1] == [("a", 1), ("b", 1)]
+
+
 def test_an_upgrade_that_was_interrupted_is_finished_by_the_next_start(versions, monkeypatch):
     """The program dies between two of the moves that put the new files in place."""
     from dstreams._run.files import Files

@@ -240,3 +240,52 @@ def test_waiting_for_the_end_returns_when_the_last_batch_is_completed() -> None:
     clock.complete()
     thread.join(10)
     assert result == [True]
+
+
+# ---------------------------------------------------------------------- going on after a restart
+
+
+def resumed(logical: bool, now: FakeTime, pending: int | None = None, interval_ms: int = 1000) -> Clock:
+    clock = Clock(interval_ms, logical, now=now)
+    clock._changed = StepForward(now)  # type: ignore[assignment]
+    clock.resume(100_000, 105_000, pending)
+    clock.start()
+    return clock
+
+
+def test_a_pending_batch_comes_first_and_at_once() -> None:
+    now = FakeTime(500.25)
+    clock = resumed(False, now, pending=106_000)
+    clock.wait_for_first()
+    assert now.seconds == 500.25, "nothing to wait for"
+    when = clock.batch_time()
+    assert when is not None
+    assert (when.zero_ms, when.before_ms, when.now_ms) == (100_000, 105_000, 106_000)
+    clock.complete()
+    assert clock.due() == 500_000, "then the present: downtime is not replayed"
+
+
+def test_the_logical_clock_goes_on_contiguously_and_keeps_its_pace_behind_the_time_of_day() -> None:
+    now = FakeTime(500.25)
+    clock = resumed(True, now)
+    seen = []
+    for _ in range(3):
+        seen.append((clock.due(), round(now.seconds, 3)))
+        clock.complete()
+    assert seen == [(106_000, 501.25), (107_000, 502.25), (108_000, 503.25)]
+    clock.finish()
+    assert clock.due() == 109_000
+    clock.complete()
+    assert clock.ended
+
+
+def test_batch_times_are_on_the_grid_of_a_new_interval() -> None:
+    for logical in (True, False):
+        clock = resumed(logical, FakeTime(105.5), interval_ms=3000)
+        assert clock.due() == 108_000
+
+
+def test_an_end_before_the_next_batch_is_handed_out() -> None:
+    clock = resumed(False, FakeTime(500.25))
+    clock.may_go_on = lambda: False
+    assert clock.due() is None

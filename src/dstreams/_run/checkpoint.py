@@ -22,7 +22,16 @@ from dstreams.errors import CheckpointError, DStreamError, DStreamTypeError, DSt
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["Ownership", "aside", "exchange_folder", "finish_swap", "open_directory", "read_directory", "swap"]
+__all__ = [
+    "Ownership",
+    "aside",
+    "exchange_folder",
+    "finish_swap",
+    "move_names",
+    "open_directory",
+    "read_directory",
+    "swap",
+]
 
 log = logging.getLogger("dstreams")
 
@@ -149,7 +158,14 @@ def swap(files: Files, old: list[str]) -> None:
 def finish_swap(files: Files) -> None:
     """Go on with a swap that was begun; throw away what was only prepared."""
     if files.exists(_STEPS):
-        steps = json.loads(files.read(_STEPS))
+        try:
+            steps = json.loads(files.read(_STEPS))
+        except Exception as error:
+            raise CheckpointError.unreadable(
+                files.root,
+                f"the file {_STEPS} is damaged ({jvm_reason(error)}), which lists the moves of an upgrade that was "
+                f"interrupted. Restore it from a copy; what the upgrade has replaced is in {PREVIOUS}.",
+            ) from None
         for name in steps["aside"]:
             if not files.exists(f"{PREVIOUS}/{name}") and files.exists(name):
                 files.move(name, f"{PREVIOUS}/{name}")
@@ -157,6 +173,29 @@ def finish_swap(files: Files) -> None:
             if files.exists(f"{NEXT}/{name}"):
                 files.move(f"{NEXT}/{name}", name)
     files.delete(NEXT)
+
+
+def move_names(files: Files, folder: str, before: str, after: str) -> None:
+    """Spark's descriptions of stateful operators have the full names of files: change a directory's name in them.
+
+    Parameters
+    ----------
+    files : Files
+        Files of the checkpoint directory.
+    folder : str
+        Checkpoint location in it.
+    before, after : str
+        Full names of the directory.
+    """
+    state = f"{folder}/state" if folder else "state"
+    for operator in files.names(state):
+        descriptions = f"{state}/{operator}/_metadata/v2"
+        for name in files.names(descriptions):
+            if name.isdigit():
+                text = files.read(f"{descriptions}/{name}").decode()
+                moved = text.replace(f'"{before}/', f'"{after}/')
+                if moved != text:
+                    files.write(f"{descriptions}/{name}", moved.encode())
 
 
 # ---------------------------------------------------------------------- one driver

@@ -26,7 +26,7 @@ def first_batch_time(now_ms: int, interval_ms: int) -> int:
 
 def next_batch_time(last_ms: int, now_ms: int, interval_ms: int) -> int:
     """Return the next batch time on the real clock: the boundary last crossed, and always after `last_ms`."""
-    return max(now_ms // interval_ms, last_ms // interval_ms + 1) * interval_ms
+    return max(now_ms // interval_ms * interval_ms, first_batch_time(last_ms, interval_ms))
 
 
 class Clock:
@@ -113,7 +113,7 @@ class Clock:
             if self.due_ms is None:
                 last = self.zero_ms if self.last_ms is None else self.last_ms
                 if self.logical:
-                    time_ms = last + self.interval_ms
+                    time_ms = first_batch_time(last, self.interval_ms)
                     self._wait_until(time_ms)
                 else:
                     time_ms = next_batch_time(last, self.now_ms(), self.interval_ms)

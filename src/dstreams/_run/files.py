@@ -15,7 +15,8 @@ _OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
 
 def jvm_reason(error: Exception) -> str:
     """First line of what the JVM says about a failed call, without the stack."""
-    return str(getattr(error, "java_exception", error)).splitlines()[0]
+    text = str(getattr(error, "java_exception", error)).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def hadoop_files(jvm: JVMView, path: str) -> Files:

@@ -79,10 +79,12 @@ def command(arguments: list[str]) -> int:
     with tempfile.TemporaryFile() as said:
         try:
             sc = _quiet_context(said.fileno())
-        except (Py4JError, PySparkRuntimeError, OSError) as error:
+        except PySparkRuntimeError as error:
             said.seek(0)
-            lines = said.read().decode(errors="replace").splitlines()
-            return _refuse(f"checkpoint: Spark cannot be started: {lines[-1] if lines else _first_line(error)}")
+            lines = [line for line in said.read().decode(errors="replace").splitlines() if "WARN" not in line]
+            return _refuse(f"checkpoint: Spark cannot be started: {lines[0] if lines else _first_line(error)}")
+        except (Py4JError, OSError) as error:
+            return _refuse(f"checkpoint: Spark cannot be started: {_first_line(error)}")
         try:
             print(inspect(sc, arguments[0]))
         except (DStreamError, Py4JError) as error:
@@ -393,7 +395,7 @@ class _Report(_Page):
         done = self._offset_text(kind, self._offset(id, position.done if position else None))
         if position is None or not position.pending:
             return done
-        return f"{done}; with the pending batch {self._offset_text(kind, self._offset(id, position.at))}"
+        return f"{done}; with the pending batch: {self._offset_text(kind, self._offset(id, position.at))}"
 
     def _offset_text(self, kind: str, line: str | None) -> str:
         if line is None:

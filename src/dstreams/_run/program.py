@@ -76,6 +76,8 @@ class Program:
         Versions that wrote it.
     hashing : list of str
         What decides about the partition of a key: Python's algorithm for hashes, and its seed in workers.
+    root : str
+        Full name of the directory.
     written_ms : int
         When, in ms since the epoch.
     format : int
@@ -95,6 +97,7 @@ class Program:
     python: str
     pyspark: str
     hashing: list[str]
+    root: str = ""
     written_ms: int = 0
     format: int = FORMAT
     size: int = field(default=0, compare=False)

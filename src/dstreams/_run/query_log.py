@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dstreams._run.files import jvm_reason
 from dstreams.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ class Offsets:
         version, metadata, *lines = text.split("\n")
         if version != "v1" or not lines or not isinstance(json.loads(metadata), dict):
             raise ValueError("it is not in the format of an offset log")
-        return cls(version, metadata, [None if line == _NONE else line for line in lines])
+        sources = [None if line == _NONE else line for line in lines]
+        for source in sources:
+            json.loads(source or "0")
+        return cls(version, metadata, sources)
 
     def with_sources(self, sources: list[str | None]) -> Offsets:
         """The same with other offsets."""
@@ -102,7 +106,8 @@ class QueryLog:
         CheckpointError
             If a file is missing or damaged.
         """
-        begun, committed = _batches(self._files, "offsets"), _batches(self._files, "commits")
+        committed = _batches(self._files, "commits")  # first: a driver may be writing both
+        begun = _batches(self._files, "offsets")
         if not begun and not committed:
             return None
         last = committed[-1] if committed else None
@@ -137,9 +142,7 @@ class QueryLog:
         try:
             return Offsets.parse(self._files.read(f"offsets/{batch}").decode())
         except Exception as error:
-            raise self._broken(
-                f"offsets/{batch} is damaged ({str(error).splitlines()[0]}). Restore it from a copy"
-            ) from None
+            raise self._broken(f"offsets/{batch} is damaged ({jvm_reason(error)}). Restore it from a copy") from None
 
     def _broken(self, what: str) -> CheckpointError:
         return CheckpointError.unreadable(

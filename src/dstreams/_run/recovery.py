@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyspark
 
 from dstreams._plan.identity import initial_id
-from dstreams._run.checkpoint import LOG, Ownership, aside, exchange_folder, files_of, finish_swap
+from dstreams._run.checkpoint import LOG, Ownership, aside, exchange_folder, files_of, finish_swap, move_names
 from dstreams._run.layout import TICK, Layout
 from dstreams._run.program import Program, hashing, save_program
 from dstreams._run.query_log import Position, QueryLog
@@ -77,6 +77,7 @@ class Recovery:
             if self._saved is not None:
                 self._check_process(self._saved)
                 self.position = QueryLog(self._files).position()
+                self._check_sources()
         except BaseException:
             self._ownership.release()
             raise
@@ -145,19 +146,21 @@ class Recovery:
         UpgradeError
             If the program cannot go on with what is there; then nothing has been changed.
         """
-        program = replace(self._program, layouts=layouts)
+        program = replace(self._program, layouts=layouts, root=self._files.root)
         if self._saved is None:
             aside(self._files)
-            save_program(self._files, program, self._payload)
-            return
-        if self.position is None:
+        elif program.root != self._saved.root:  # it was moved, or is a copy
+            for folder in ("", *map(exchange_folder, range(1, len(self._saved.layouts)))):
+                move_names(self._files, folder, self._saved.root, program.root)
+        if self._saved is None or self.position is None:
             save_program(self._files, program, self._payload)
             return
         upgrade = Upgrade(self._sc, self._files, self._saved, program, self.position)
         if upgrade.needed():
             upgrade.check()
             upgrade.run(self._payload)
-        elif self._saved.written_ms != program.written_ms:  # new code for the same plan
+        elif (self._saved.written_ms, self._saved.root) != (program.written_ms, program.root):
+            # New code for the same plan, or a new place.
             save_program(self._files, program, self._payload)
 
     def exchange(self, number: int) -> tuple[int | None, bool]:
@@ -180,6 +183,17 @@ class Recovery:
         if again and not position.pending:
             query.take_back(position.batch)
         return last_ms, again
+
+    def _check_sources(self) -> None:
+        assert self._saved is not None
+        wanted = len(self._saved.layouts[0].sources)
+        for offsets in (self.position.at, self.position.before) if self.position else ():
+            if offsets is not None and len(offsets.sources) != wanted:
+                raise CheckpointError.unreadable(
+                    self._files.root,
+                    f"its offset log has {len(offsets.sources)} sources, and its program {wanted}: they are not of the "
+                    "same run. Restore both from a copy, or use another directory. Nothing was changed.",
+                )
 
     def _check_process(self, saved: Program) -> None:
         """See that this process can go on with what another one has written."""

@@ -20,7 +20,7 @@ from pyspark.sql import functions as sf
 from dstreams._plan.identity import initial_id
 from dstreams._plan.pipe import stateful
 from dstreams._plan.take_over import STORED, TakeOver
-from dstreams._run.checkpoint import LOG, NEXT, exchange_folder, swap, used
+from dstreams._run.checkpoint import LOG, NEXT, exchange_folder, move_names, swap, used
 from dstreams._run.layout import TICK, Layout
 from dstreams._run.program import OURS, Program, save_program
 from dstreams._run.query_log import Offsets, Position, QueryLog
@@ -106,18 +106,22 @@ class Upgrade:
         """
         files = self.files
         files.delete(NEXT)
-        moved = self._moves_state()
+        nothing_done = self.position.done is None
+        moved = self._moves_state() and not nothing_done
         old = [f"{LOG}/{folder}" for folder in files.names(LOG) if folder not in self._log_folders()]
         if moved:
             log.info("the state of %d operation(s) moves to where the new program looks for it", len(self._kept()))
             for number, layout in enumerate(self.new.layouts):
                 self._import(number, layout)
-            old += [name for name in used(files) if name != LOG and not name.startswith(f"{OURS}/program-")]
         else:
             first = self.position.batch
             if self.position.before is not None:
                 self._write(first - 1, self.position.before)
             self._write(first, self.position.at)
+        if moved or nothing_done:  # state of a batch that was never committed is none
+            stays = (LOG, *(["metadata"] if nothing_done else []))
+            old += [name for name in used(files) if name not in stays and not name.startswith(f"{OURS}/program-")]
+        else:
             old += [name for name in ("offsets", "sources") if files.exists(name)]
         self._copy_source_logs()
         save_program(files, self.new, payload, f"{NEXT}/{OURS}")
@@ -197,30 +201,19 @@ class Upgrade:
             jquery.processAllAvailable()
         finally:
             jquery.stop()
-        self._rename_schemas(folder)
+        move_names(self.files, folder, f"{self.files.root}/{NEXT}", self.files.root)
         written = QueryLog(self.files.below(folder)).position()
         assert written is not None and not written.pending
         if number:
-            done = None if self.position.done is None else str(self._done_ms())
-            lines: list[list[str | None]] = [[done] * len(layout.sources)]
+            lines: list[list[str | None]] = [[str(self._done_ms())] * len(layout.sources)]
         else:
-            done_offsets = self.position.done
-            lines = [self._translated(done_offsets) if done_offsets else [None] * len(layout.sources)]
+            assert self.position.done is not None
+            lines = [self._translated(self.position.done)]
             if self.position.pending:
                 lines.append(self._translated(self.position.at))
         for batch, sources in enumerate(lines):
             text = written.at.with_sources(sources).text()
             self.files.write(f"{folder}/offsets/{batch}", text.encode())
-
-    def _rename_schemas(self, folder: str) -> None:
-        """Spark's description of an operator has the full names of files, which are about to move."""
-        for operator in range(len(self.files.names(f"{folder}/state"))):
-            descriptions = f"{folder}/state/{operator}/_metadata/v2"
-            for name in self.files.names(descriptions):
-                if name.isdigit():
-                    text = self.files.read(f"{descriptions}/{name}").decode()
-                    there = text.replace(f"{self.files.root}/{NEXT}/", f"{self.files.root}/")
-                    self.files.write(f"{descriptions}/{name}", there.encode())
 
     def _stored(self, session: SparkSession, layout: Layout) -> DataFrame:
         """Entries of the old state that belong into a new query, with their new keys."""
@@ -252,8 +245,6 @@ class Upgrade:
 
     def _state_batch(self, number: int) -> int | None:
         """Number of the last batch that is done, of the query or of an exchange."""
-        if self.position.done is None:
-            return None
         if not number:
             return self.position.batch - self.position.pending
         return QueryLog(self.files.below(exchange_folder(number))).find(str(self._done_ms()))
