@@ -27,6 +27,7 @@ from dstreams._run.program import Program, describe, pickle_graph, read_graph
 from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query, plan_context
 from dstreams._run.recovery import Recovery
+from dstreams._run.signals import Signals
 from dstreams.duration import Milliseconds, to_milliseconds
 from dstreams.errors import CheckpointError, DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.inputs import Inputs
@@ -40,6 +41,8 @@ CHECKPOINT_DIRECTORY = "spark.streaming.checkpoint.directory"
 """Conf: as ``ssc.checkpoint(...)`` in the program."""
 PACED = "spark.streaming.dstreams.paced"
 """Conf: ``false`` drops the pacing of programs whose inputs are all queueStreams."""
+GRACEFUL = "spark.streaming.stopGracefullyOnShutdown"
+"""Conf: ``true`` lets SIGTERM and SIGINT finish and commit the running batch."""
 UPGRADE = "spark.streaming.dstreams.upgrade"
 """Conf: ``true`` is the same as ``getOrCreate(..., upgrade=True)``."""
 
@@ -89,6 +92,7 @@ class StreamingContext(Inputs):
         self._graph = Graph()
         self._bus = ListenerBus()
         self._query: Query | None = None
+        self._signals: Signals | None = None
         self._started = False
         self._stopped = False
         self._started_at = ""
@@ -265,6 +269,14 @@ class StreamingContext(Inputs):
             self._started = True
             self._started_at = f" {call_site()}"
             StreamingContext._active = self
+            query = self._query
+            self._signals = Signals(
+                lambda graceful: self.stop(stopSparkContext=False, stopGraceFully=graceful),
+                lambda: query.finished,
+                str(self._sc._conf.get(GRACEFUL, "false")).lower() == "true",
+                self._sc,
+            )
+            self._signals.install()
         atexit.register(self._at_exit)
 
     def awaitTermination(self, timeout: float | None = None) -> None:
@@ -289,13 +301,14 @@ class StreamingContext(Inputs):
 
     def _wait(self, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._query is None and not self._stopped:
+        while self._signals is None and not self._stopped:
             if deadline is not None and time.monotonic() >= deadline:
                 return False
             time.sleep(0.05)
-        if self._query is None:
+        if self._query is None or self._signals is None:
             return True
-        return self._query.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        with self._signals.waiting():
+            return self._query.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def stop(self, stopSparkContext: bool = True, stopGraceFully: bool = False) -> None:
         """Stop the program.
@@ -320,6 +333,8 @@ class StreamingContext(Inputs):
             after = self._sc.stop if stopSparkContext else None
             self._query.stop(stopGraceFully, after)
             atexit.unregister(self._at_exit)
+            if self._signals is not None:
+                self._signals.uninstall()
         elif stopSparkContext:
             self._sc.stop()
 

@@ -23,23 +23,17 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 __all__ = [
-    "Ownership",
-    "aside",
-    "exchange_folder",
-    "finish_swap",
-    "move_names",
-    "open_directory",
-    "read_directory",
-    "swap",
-]
+    "LOG", "NEXT", "OWNER", "PREVIOUS", "STEPS", "Ownership", "aside", "directory_name", "exchange_folder", "files_of",
+    "finish_swap", "move_names", "open_directory", "read_directory", "swap", "used",
+]  # fmt: skip
 
 log = logging.getLogger("dstreams")
 
 NEXT = f"{OURS}/next"
 PREVIOUS = f"{OURS}/previous"
 LOG = f"{OURS}/log"
-_STEPS = f"{NEXT}/steps"
-_OWNER = f"{OURS}/owner"
+STEPS = f"{NEXT}/steps"
+OWNER = f"{OURS}/owner"
 _QUERY = ("metadata", "offsets", "commits", "sources", "state")
 """What a query keeps in its checkpoint location."""
 
@@ -102,7 +96,7 @@ def read_directory(files: Files) -> tuple[Program, bytes] | None:
         If what is there is not ours, or damaged.
     """
     try:
-        if files.exists(_STEPS):
+        if files.exists(STEPS):
             owner = Ownership(files)
             owner.take()
             finish_swap(files)
@@ -151,19 +145,19 @@ def swap(files: Files, old: list[str]) -> None:
     files.delete(PREVIOUS)
     new = [name for name in files.names(NEXT) if name != OURS]
     new += [f"{OURS}/{name}" for name in files.names(f"{NEXT}/{OURS}")]
-    files.write(_STEPS, json.dumps({"aside": old, "place": new}).encode())
+    files.write(STEPS, json.dumps({"aside": old, "place": new}).encode())
     finish_swap(files)
 
 
 def finish_swap(files: Files) -> None:
     """Go on with a swap that was begun; throw away what was only prepared."""
-    if files.exists(_STEPS):
+    if files.exists(STEPS):
         try:
-            steps = json.loads(files.read(_STEPS))
+            steps = json.loads(files.read(STEPS))
         except Exception as error:
             raise CheckpointError.unreadable(
                 files.root,
-                f"the file {_STEPS} is damaged ({jvm_reason(error)}), which lists the moves of an upgrade that was "
+                f"the file {STEPS} is damaged ({jvm_reason(error)}), which lists the moves of an upgrade that was "
                 f"interrupted. Restore it from a copy; what the upgrade has replaced is in {PREVIOUS}.",
             ) from None
         for name in steps["aside"]:
@@ -236,7 +230,7 @@ class Ownership:
             except OSError:
                 self.release()
                 raise CheckpointError.in_use(self._files.root, self._owner()) from None
-        self._files.write(_OWNER, self._token.encode())
+        self._files.write(OWNER, self._token.encode())
 
     def check(self) -> None:
         """See that nobody has taken over.
@@ -257,6 +251,6 @@ class Ownership:
 
     def _owner(self) -> str:
         try:
-            return self._files.read(_OWNER).decode()
+            return self._files.read(OWNER).decode()
         except Exception:  # it has just been made, or somebody has deleted it
             return "an unknown process"

@@ -1,0 +1,66 @@
+"""A program that is killed at any moment goes on as if nothing had happened.
+
+Repeat a run (as far as time can be repeated) with the seed that a failure shows: ``DSTREAMS_KILL_SEED=123 pytest ...``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from random import Random, SystemRandom
+
+import pytest
+
+from tests.recovery.checks import check
+from tests.recovery.feeds import CarefulSender, FileFeed
+from tests.recovery.killer import Killer
+from tests.recovery.outputs import Outputs
+
+pytestmark = [
+    pytest.mark.recovery,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes of a program in /proc"),
+    pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)]),
+]
+
+
+@pytest.fixture
+def rng() -> Random:
+    seed = int(os.environ.get("DSTREAMS_KILL_SEED") or SystemRandom().randrange(10**6))
+    print(f"DSTREAMS_KILL_SEED={seed}")
+    return Random(seed)
+
+
+def test_files(kills, rng, tmp_path):
+    directory = tmp_path / "in"
+    directory.mkdir()
+    outputs = Outputs(tmp_path / "outputs")
+    feed = FileFeed(directory, tmp_path / "checkpoint", outputs, Random(rng.random()))
+    run(Killer(tmp_path, ["files", str(directory)], outputs, rng), feed, kills)
+
+
+def test_socket(kills, rng, tmp_path):
+    outputs = Outputs(tmp_path / "outputs")
+    feed = CarefulSender(tmp_path / "checkpoint", outputs, Random(rng.random()))
+    run(Killer(tmp_path, ["socket", str(feed.port)], outputs, rng), feed, kills)
+
+
+def run(killer: Killer, feed: FileFeed | CarefulSender, kills: int) -> None:
+    began = time.monotonic()
+    outputs = killer.outputs
+
+    def all_processed() -> bool:
+        outputs.refresh()
+        return len(outputs.processed) >= len(feed.records)
+
+    with killer:
+        killer.kill(kills)
+        ended = killer.finish(feed.finish, all_processed)
+        killer.others_end()
+    again = len(outputs.lines) - len({(line.name, line.time_ms) for line in outputs.lines})
+    print(
+        f"{kills} kills in {time.monotonic() - began:.0f} s: {dict(killer.found)}; {len(feed.records)} records, "
+        f"{len(killer.logs.times)} batches, {again} outputs repeated"
+    )
+    check(outputs.lines, killer.logs, feed.records)
+    assert not [line for line in ended.errors if "Traceback" in line or "\tat " in line], ended.report()
