@@ -118,7 +118,9 @@ class Signalled:
         assert not noise, self.run.report()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=lambda number: number.name
+)
 def test_graceful(tmp_path, number):
     with Signalled(tmp_path, graceful=True) as program:
         program.wait_for_batch()
@@ -128,6 +130,7 @@ def test_graceful(tmp_path, number):
         program.assert_quiet()
 
 
+@pytest.mark.slow
 def test_graceful_where_the_program_does_not_wait(tmp_path):
     with Signalled(tmp_path, graceful=True, main="sleeps") as program:
         program.wait_for_batch()
@@ -136,6 +139,7 @@ def test_graceful_where_the_program_does_not_wait(tmp_path):
         program.assert_quiet()
 
 
+@pytest.mark.slow
 def test_second_signal_stops_at_once(tmp_path):
     """A batch of ten minutes: what is asked for once waits for it, what is asked for again does not."""
     with Signalled(tmp_path, graceful=True, seconds=600) as program:
@@ -152,7 +156,7 @@ def test_second_signal_stops_at_once(tmp_path):
         program.assert_quiet()
 
 
-@pytest.mark.parametrize("main", ["awaits", "sleeps"])
+@pytest.mark.parametrize("main", ["awaits", pytest.param("sleeps", marks=pytest.mark.slow)])
 def test_not_graceful(tmp_path, main):
     with Signalled(tmp_path, graceful=False, main=main) as program:
         program.wait_for_batch()
@@ -161,6 +165,7 @@ def test_not_graceful(tmp_path, main):
         program.assert_quiet()
 
 
+@pytest.mark.slow
 def test_handler_of_the_program_stays(tmp_path):
     with Signalled(tmp_path, graceful=True, main="own handler") as program:
         program.wait_for_batch()
@@ -168,7 +173,14 @@ def test_handler_of_the_program_stays(tmp_path):
         assert "own handler" in program.notes, program.run.report()
 
 
-@pytest.mark.parametrize(("graceful", "main"), [(True, "awaits"), (True, "sleeps"), (False, "sleeps")])
+@pytest.mark.parametrize(
+    ("graceful", "main"),
+    [
+        (True, "awaits"),
+        pytest.param(True, "sleeps", marks=pytest.mark.slow),
+        pytest.param(False, "sleeps", marks=pytest.mark.slow),
+    ],
+)
 def test_the_jvm_is_terminated_under_spark_submit(tmp_path, graceful, main):
     """The JVM, which is the parent, waits for the program; its exit code is what Java makes of the signal."""
     with Signalled(tmp_path, graceful=graceful, main=main, submit=True) as program:

@@ -163,6 +163,40 @@ def test_downtime_is_one_batch_and_not_replayed(spark_context, tmp_path):
     assert again[0][0] >= began - 1000, "at the present time"
 
 
+def test_files_that_come_while_the_program_stops_are_not_lost(spark_context, tmp_path):
+    """Spark logs a batch for them although no batch time follows; it has to wait for the next start."""
+    incoming, checkpoint = tmp_path / "incoming", tmp_path / "checkpoint"
+    incoming.mkdir()
+
+    def put(name: str, text: str) -> None:
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).rename(incoming / name)
+
+    def setup() -> StreamingContext:
+        ssc = StreamingContext(spark_context, 0.5)
+        lines = ssc.textFileStream(str(incoming))
+        attach({"state": lines.map(lambda word: (word, 1)).updateStateByKey(total)}, "stopping")
+        return ssc
+
+    ssc = StreamingContext.getOrCreate(str(checkpoint), setup)
+    put("one", "a\n")
+    ssc.start()
+    while not collected["stopping/state"] or collected["stopping/state"][-1][1] != [("a", 1)]:
+        ssc.awaitTerminationOrTimeout(0.1)
+    ssc._query.clock.close()  # what stop() begins with
+    assert ssc._query.clock.wait_for_end(100)
+    logged = len(list((checkpoint / "offsets").glob("[0-9]*")))
+    put("two", "b\n")
+    while ssc._query._jquery.isActive() and len(list((checkpoint / "offsets").glob("[0-9]*"))) == logged:
+        ssc.awaitTerminationOrTimeout(0.1)
+    ssc.stop(stopSparkContext=False)
+    run_for(StreamingContext.getOrCreate(str(checkpoint), setup), 2)
+    assert collected["stopping/state"][-1][1] == [("a", 1), ("b", 1)]
+    batches = dict(collected["stopping/state"])
+    assert list(batches) == sorted(batches)
+    assert len(batches) == len(collected["stopping/state"]), "no batch time twice"
+
+
 # ---------------------------------------------------------------------- a batch that fails
 
 FAIL = {"now": False}

@@ -147,6 +147,7 @@ def test_a_renamed_operation_is_refused_then_fixed_with_named(versions):
     assert versions.outputs("state")[n + 1] == [("a", n + 2), ("b", n + 2)]
 
 
+@pytest.mark.slow
 def test_a_stateless_program_gets_state_and_loses_it_again(versions):
     versions.start(lambda pairs: {"input": pairs}, upgrade=None)
     n = max(versions.outputs("input"))
@@ -176,6 +177,7 @@ def test_a_changed_batch_interval(versions):
     assert windows[after[0]] == [("a", n + 1), ("b", n + 1)]
 
 
+@pytest.mark.slow
 def test_by_conf_and_without(versions, spark_context):
     """``spark.streaming.dstreams.upgrade=true`` is the same; without it the saved program runs, whatever the code."""
     versions.start(lambda pairs: {"state": pairs.updateStateByKey(total)}, upgrade=None)
@@ -262,6 +264,7 @@ def test_an_upgrade_that_was_interrupted_is_finished_by_the_next_start(versions,
     assert versions.outputs("count")[n + 1] == [2]
 
 
+@pytest.mark.slow
 def test_another_program_is_refused_and_taken_over_when_asked(versions, spark_context, tmp_path):
     versions.start(lambda pairs: {"state": pairs.updateStateByKey(total)}, upgrade=None)
     other: dict[str, Any] = {"StreamingContext": StreamingContext, "sc": spark_context, "total": total,

@@ -134,6 +134,10 @@ class QueryLog:
                 return batch
         return None
 
+    def forget(self, batch: int) -> None:
+        """Forget that a batch was begun."""
+        self._files.delete(f"offsets/{batch}")
+
     def take_back(self, batch: int) -> None:
         """Forget that a batch was committed, so that it is run again."""
         self._files.delete(f"commits/{batch}")

@@ -76,8 +76,12 @@ class Recovery:
             finish_swap(self._files)
             if self._saved is not None:
                 self._check_process(self._saved)
-                self.position = QueryLog(self._files).position()
+                log_of_query = QueryLog(self._files)
+                self.position = log_of_query.position()
                 self._check_sources()
+                if self.position is not None and self.position.pending and self._without_time(self.position):
+                    log_of_query.forget(self.position.batch)
+                    self.position = log_of_query.position()
         except BaseException:
             self._ownership.release()
             raise
@@ -123,6 +127,19 @@ class Recovery:
         assert self._saved is not None and self.position is not None
         kept = (id for layout in self._saved.layouts for id in layout.state)
         return self.position.done is not None and any(initial_id(id) == initial for id in kept)
+
+    def _without_time(self, position: Position) -> bool:
+        """Whether a batch was logged when no batch time followed any more: new files came while the program stopped.
+
+        Nothing of it has run. Forgotten, its records are in the next batch, which has a time.
+        """
+        before = self._time(position.before.sources) if position.before is not None else None
+        return self._time(position.at.sources) in (None, 0, before)
+
+    def _time(self, offsets: list[str | None]) -> int | None:
+        assert self._saved is not None
+        tick = _offset(offsets[self._saved.layouts[0].sources.index(TICK)])
+        return None if tick is None else int(tick["time"])
 
     def _tick(self, offsets: list[str | None]) -> dict[str, Any]:
         assert self._saved is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,6 +17,17 @@ __all__ = ["Stopped", "start_stream"]
 
 class Stopped(Exception):
     """Raised into Spark from our callback, to end a query before a batch; short, since Spark searches its text."""
+
+
+class _OurStop(logging.Filter):
+    """Keeps py4j from printing the traceback of what we raise to end a query."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to print it."""
+        return not (record.exc_info and isinstance(record.exc_info[1], Stopped))
+
+
+_our_stop = _OurStop()
 
 
 class _Callback:
@@ -55,6 +67,7 @@ def start_stream(
     """
     sc = frame.sparkSession.sparkContext
     ensure_callback_server_started(sc._gateway)
+    logging.getLogger("py4j.clientserver").addFilter(_our_stop)
     writer = frame.writeStream.trigger(processingTime=f"{interval_ms} milliseconds")
     writer = writer.option("checkpointLocation", directory) if directory else writer
     writer = writer.queryName(name) if name else writer
