@@ -28,7 +28,7 @@ def values(rdd):
 
 def test_windows(streaming, tmp_path):
     ssc = streaming()
-    ssc.checkpoint(str(tmp_path))
+    ssc.sparkContext.setCheckpointDir(str(tmp_path))
     stream = ssc.queueStream(KEYED)
     counted = ssc.queueStream([[], [1, 1, 2], [1]])
     grouped = ssc.queueStream([[("a", 1)], [("a", 2)], [], [("a", 3), ("b", 9)]])
@@ -86,7 +86,7 @@ def test_windows(streaming, tmp_path):
 
 def test_state(streaming, tmp_path):
     ssc = streaming()
-    ssc.checkpoint(str(tmp_path))
+    ssc.sparkContext.setCheckpointDir(str(tmp_path))
     stream = ssc.queueStream([A, B, []])
     initial = ssc.sparkContext.parallelize([("z", 100), ("a", 50)])
     rows = run_batches(

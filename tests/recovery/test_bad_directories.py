@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -15,7 +18,7 @@ import pytest
 from pyspark import SparkContext
 
 from dstreams import StreamingContext
-from dstreams.errors import CheckpointError, DStreamTypeError, DStreamValueError
+from dstreams.errors import CheckpointError, DStreamError, DStreamTypeError, DStreamValueError
 from tests.recovery.collect import attach, collected, files_below, run_for, times
 
 pytestmark = pytest.mark.recovery
@@ -297,6 +300,73 @@ def test_setup_function_that_gives_no_context(tmp_path):
         StreamingContext.getOrCreate(str(tmp_path), lambda: None)
     with pytest.raises(DStreamTypeError, match="setupFunc should be callable"):
         StreamingContext.getOrCreate(str(tmp_path), None)
+
+
+class Disk:
+    """A disk that can be filled: a small one of its own where the test may mount one, else the limit of file sizes.
+
+    Parameters
+    ----------
+    directory : Path
+        Where it is.
+    jvm : int
+        Process that writes to it.
+    """
+
+    def __init__(self, directory: Path, jvm: int) -> None:
+        self.directory = directory
+        self._jvm = jvm
+        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(directory)]
+        self.mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+    def fill(self) -> None:
+        if not self.mounted:
+            resource.prlimit(self._jvm, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            return
+        with open(self.directory / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    def free(self) -> None:
+        (self.directory / "filler").unlink(missing_ok=True)
+        resource.prlimit(self._jvm, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def close(self) -> None:
+        self.free()
+        if self.mounted:
+            subprocess.run(["umount", str(self.directory)], check=True)
+
+
+@pytest.fixture
+def disk(spark_context, tmp_path):
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    found = Disk(directory, spark_context._jvm.java.lang.ProcessHandle.current().pid())
+    yield found
+    found.close()
+
+
+def test_full_disk(spark_context, disk):
+    """The program ends with what the system says; when there is room again, it goes on exactly."""
+    collected["full/state"].clear()
+    setup = setup_of(spark_context, "full")
+    ssc = StreamingContext.getOrCreate(str(disk.directory / "checkpoint"), setup)
+
+    class FillAfterTwo:
+        def onBatchCompleted(self, _: Any) -> None:
+            if len(collected["full/state"]) == 2:
+                disk.fill()
+
+    ssc.addStreamingListener(FillAfterTwo())
+    ssc.start()
+    with pytest.raises(DStreamError, match=r"No space left on device|File too large") as caught:
+        ssc.awaitTermination(200)
+    ssc.stop(stopSparkContext=False)
+    assert "\tat " not in str(caught.value)
+    disk.free()
+    run_for(StreamingContext.getOrCreate(str(disk.directory / "checkpoint"), setup), 2)
+    batches = dict(collected["full/state"])
+    assert [records for _, records in sorted(batches.items())] == [[("a", n + 1)] for n in range(len(batches))]
 
 
 # ---------------------------------------------------------------------- two drivers

@@ -19,11 +19,10 @@ from pyspark import RDD
 
 from dstreams import StreamingContext
 from dstreams._plan.identity import Operation
-from dstreams._run.checkpoint import files_of
+from dstreams._run.checkpoint import files_of, folder_name
 from dstreams._run.inspect import USAGE, inspect
 from dstreams._run.layout import Layout
 from dstreams._run.program import read_program, save_program
-from dstreams._run.upgrade import folder_name
 from dstreams.errors import CheckpointError, DStreamValueError
 from tests.recovery.collect import attach, run_for
 

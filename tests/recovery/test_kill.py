@@ -57,6 +57,7 @@ def run(killer: Killer, feed: FileFeed | CarefulSender, kills: int) -> None:
         killer.kill(kills)
         ended = killer.finish(feed.finish, all_processed)
         killer.others_end()
+    outputs.refresh()
     again = len(outputs.lines) - len({(line.name, line.time_ms) for line in outputs.lines})
     print(
         f"{kills} kills in {time.monotonic() - began:.0f} s: {dict(killer.found)}; {len(feed.records)} records, "

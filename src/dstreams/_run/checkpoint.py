@@ -8,6 +8,7 @@ things. What was there is kept once, in ``_dstreams/previous``.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOG", "NEXT", "OWNER", "PREVIOUS", "STEPS", "Ownership", "aside", "directory_name", "exchange_folder", "files_of",
-    "finish_swap", "move_names", "open_directory", "read_directory", "swap", "used",
+    "finish_swap", "folder_name", "move_names", "open_directory", "read_directory", "swap", "used",
 ]  # fmt: skip
 
 log = logging.getLogger("dstreams")
@@ -80,6 +81,12 @@ def files_of(sc: SparkContext, directory: str) -> Files:
     """Files of a directory, with the Hadoop settings of a SparkContext."""
     assert sc._jvm is not None and sc._jsc is not None
     return Files(sc._jvm, sc._jsc.hadoopConfiguration(), directory)
+
+
+def folder_name(id: str) -> str:
+    """Name of the folder of a source's own files: what is readable of its id, and what makes it unique."""
+    readable = "".join(letter if letter.isalnum() else "-" for letter in id)[:40].strip("-")
+    return f"{readable}-{hashlib.sha256(id.encode()).hexdigest()[:8]}"
 
 
 def exchange_folder(number: int) -> str:

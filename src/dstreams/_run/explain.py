@@ -45,6 +45,8 @@ def explain(graph: Graph, placement: Placement, frames: Sequence[DataFrame]) -> 
             notes.append("computed once for several readers")
         if node.storage_level is not None:
             notes.append("cached")
+        if node.name:
+            notes.append(f"named {node.name!r}")
         lines.append(f"[{node.number}] {name}{reads}  ({node.site}): {', '.join(notes)}")
     for output in graph.outputs:
         lines.append(f"output {output.number}: {output.op} of [{output.node.number}]  ({output.site}): batch side")

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pyspark
 
 from dstreams._plan.identity import initial_id
-from dstreams._run.checkpoint import LOG, Ownership, aside, exchange_folder, files_of, finish_swap, move_names
+from dstreams._run.checkpoint import (
+    LOG,
+    Ownership,
+    aside,
+    exchange_folder,
+    files_of,
+    finish_swap,
+    folder_name,
+    move_names,
+)
 from dstreams._run.layout import TICK, Layout
 from dstreams._run.program import Program, hashing, save_program
 from dstreams._run.query_log import Position, QueryLog
-from dstreams._run.upgrade import Upgrade, folder_name
+from dstreams._run.upgrade import Upgrade
 from dstreams._sources.driver_files import DriverFiles
 from dstreams._sources.start import Start
 from dstreams.errors import CheckpointError

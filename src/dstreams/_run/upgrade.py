@@ -20,8 +20,8 @@ from pyspark.sql import functions as sf
 from dstreams._plan.identity import initial_id
 from dstreams._plan.pipe import stateful
 from dstreams._plan.take_over import STORED, TakeOver
-from dstreams._run.checkpoint import LOG, NEXT, exchange_folder, move_names, swap, used
-from dstreams._run.layout import TICK, Layout
+from dstreams._run.checkpoint import LOG, NEXT, exchange_folder, folder_name, move_names, swap, used
+from dstreams._run.layout import TICK, Layout, Place
 from dstreams._run.program import OURS, Program, save_program
 from dstreams._run.query_log import Offsets, Position, QueryLog
 from dstreams._run.rdd_source import rdd_frame
@@ -175,7 +175,8 @@ class Upgrade:
     def _kept(self) -> list[str]:
         return [id for layout in self.new.layouts for id in layout.state if self._old_place(id)[1] is not None]
 
-    def _old_place(self, id: str):  # type: ignore[no-untyped-def]
+    def _old_place(self, id: str) -> tuple[int, Place | None]:
+        """Number of the query that has the state of an operation, and where in it."""
         for number, layout in enumerate(self.old.layouts):
             if id in layout.state:
                 return number, layout.state[id]
@@ -248,11 +249,3 @@ class Upgrade:
         if not number:
             return self.position.batch - self.position.pending
         return QueryLog(self.files.below(exchange_folder(number))).find(str(self._done_ms()))
-
-
-def folder_name(id: str) -> str:
-    """Name of the folder of a source's own files: what is readable of its id, and what makes it unique."""
-    import hashlib
-
-    readable = "".join(letter if letter.isalnum() else "-" for letter in id)[:40].strip("-")
-    return f"{readable}-{hashlib.sha256(id.encode()).hexdigest()[:8]}"
