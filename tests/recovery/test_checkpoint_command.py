@@ -354,10 +354,10 @@ def test_no_secrets(crafted, tell):
 
 def test_offsets_of_another_program(crafted, tell):
     (crafted / "offsets/1").write_text('v1\n{}\n{"time": 1500, "zero": 500}')
-    with pytest.raises(CheckpointError, match=r"offset log is damaged \(it has 1 source, and the program 4\)"):
+    with pytest.raises(CheckpointError, match="offset log has 1 sources, and the program 4"):
         tell(crafted)
     (crafted / "offsets/1").write_text('v1\n{}\n{"time": 15\n-\n-\n-')
-    with pytest.raises(CheckpointError, match=r"offset log is damaged \(JSONDecodeError"):
+    with pytest.raises(CheckpointError, match="offsets/1 is damaged"):
         tell(crafted)
 
 

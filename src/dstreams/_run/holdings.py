@@ -296,33 +296,14 @@ class Holdings(Page):
         for left in reversed(range(_LOOKS)):
             try:
                 folders = [self.files.below(exchange_folder(n)) for n in range(1, len(self._program.layouts))]
-                positions = [QueryLog(folder).position() for folder in (self.files, *folders)]
+                sources = len(self._program.layouts[0].sources)
+                positions = [QueryLog(self.files).position(sources)]
+                positions += [QueryLog(folder).position() for folder in folders]
                 break
             except CheckpointError:
                 if not left:
                     raise
-        if positions[0] is not None:
-            self._check(positions[0].at)
-            if positions[0].before is not None:
-                self._check(positions[0].before)
         return positions
-
-    def _check(self, offsets: Offsets) -> None:
-        """See that an entry of the offset log is one of this program's."""
-        found, wanted = len(offsets.sources), len(self._program.layouts[0].sources)
-        what = f"it has {count(found, 'source')}, and the program {wanted}"
-        try:
-            if found == wanted:
-                self._time(offsets)
-                what = ""
-                for line in offsets.sources:
-                    json.loads(line or "null")
-        except (ValueError, TypeError, KeyError) as error:
-            what = f"{type(error).__name__}: {error}"
-        if what:
-            raise CheckpointError.unreadable(
-                self.files.root, f"the offset log is damaged ({what}). Nothing was changed."
-            )
 
     def _tried(self, action: Callable[[], _T]) -> _T | str:
         """What an action gives, or the first line of why it fails."""

@@ -98,13 +98,18 @@ class QueryLog:
     def __init__(self, files: Files) -> None:
         self._files = files
 
-    def position(self) -> Position | None:
+    def position(self, sources: int | None = None) -> Position | None:
         """Read how far the query has got; None if it has not begun a batch.
+
+        Parameters
+        ----------
+        sources : int, optional
+            Number of sources that its program has.
 
         Raises
         ------
         CheckpointError
-            If a file is missing or damaged.
+            If a file is missing or damaged, or of another program.
         """
         committed = _batches(self._files, "commits")  # first: a driver may be writing both
         begun = _batches(self._files, "offsets")
@@ -124,8 +129,15 @@ class QueryLog:
                     f"offsets/{batch - 1} is missing, which tells where batch {batch} begins. Restore it from a copy"
                 )
             before = self._read(batch - 1)
+        at = self._read(batch)
+        for offsets in (before, at):
+            if sources is not None and offsets is not None and len(offsets.sources) != sources:
+                raise self._broken(
+                    f"the offset log has {len(offsets.sources)} sources, and the program {sources}: they are not of "
+                    "the same run. Restore both from a copy"
+                )
         # A commit that is missing below the last one has no meaning; without the last one a batch is pending.
-        return Position(batch, None if last is None else min(last, batch), self._read(batch), before)
+        return Position(batch, None if last is None else min(last, batch), at, before)
 
     def find(self, offset: str) -> int | None:
         """Number of the last batch that ends at an offset, of a query whose sources all have the same."""

@@ -86,11 +86,11 @@ class Recovery:
             if self._saved is not None:
                 self._check_process(self._saved)
                 log_of_query = QueryLog(self._files)
-                self.position = log_of_query.position()
-                self._check_sources()
+                sources = len(self._saved.layouts[0].sources)
+                self.position = log_of_query.position(sources)
                 if self.position is not None and self.position.pending and self._without_time(self.position):
                     log_of_query.forget(self.position.batch)
-                    self.position = log_of_query.position()
+                    self.position = log_of_query.position(sources)
         except BaseException:
             self._ownership.release()
             raise
@@ -209,17 +209,6 @@ class Recovery:
         if again and not position.pending:
             query.take_back(position.batch)
         return last_ms, again
-
-    def _check_sources(self) -> None:
-        assert self._saved is not None
-        wanted = len(self._saved.layouts[0].sources)
-        for offsets in (self.position.at, self.position.before) if self.position else ():
-            if offsets is not None and len(offsets.sources) != wanted:
-                raise CheckpointError.unreadable(
-                    self._files.root,
-                    f"its offset log has {len(offsets.sources)} sources, and its program {wanted}: they are not of the "
-                    "same run. Restore both from a copy, or use another directory. Nothing was changed.",
-                )
 
     def _check_process(self, saved: Program) -> None:
         """See that this process can go on with what another one has written."""
