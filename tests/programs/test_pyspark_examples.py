@@ -105,6 +105,7 @@ def test_queue_stream(engine, tmp_path):
             assert not [line for line in program.errors if "\tat " in line], program.report()
 
 
+@pytest.mark.slow
 def test_sql_network_wordcount(engine, tmp_path):
     def totals() -> Counter:
         counts = Counter()
@@ -125,6 +126,7 @@ def test_sql_network_wordcount(engine, tmp_path):
         end(program, engine)
 
 
+@pytest.mark.slow
 def test_network_wordjoinsentiments(engine, tmp_path):
     data = tmp_path / "data" / "streaming"
     data.mkdir(parents=True)

@@ -57,6 +57,7 @@ def test_unmodified_program_under_spark_submit(tmp_path):
             run.interrupt()
 
 
+@pytest.mark.slow
 def test_package_from_py_files(tmp_path):
     archive = shutil.make_archive(str(tmp_path / "dstreams"), "zip", PACKAGE.parent, PACKAGE.name)
     (tmp_path / "app.py").write_text(USES_THE_PACKAGE)

@@ -156,7 +156,8 @@ def test_second_signal_stops_at_once(tmp_path):
         program.assert_quiet()
 
 
-@pytest.mark.parametrize("main", ["awaits", pytest.param("sleeps", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("main", ["awaits", "sleeps"])
 def test_not_graceful(tmp_path, main):
     with Signalled(tmp_path, graceful=False, main=main) as program:
         program.wait_for_batch()
@@ -173,12 +174,13 @@ def test_handler_of_the_program_stays(tmp_path):
         assert "own handler" in program.notes, program.run.report()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("graceful", "main"),
     [
         (True, "awaits"),
-        pytest.param(True, "sleeps", marks=pytest.mark.slow),
-        pytest.param(False, "sleeps", marks=pytest.mark.slow),
+        (True, "sleeps"),
+        (False, "sleeps"),
     ],
 )
 def test_the_jvm_is_terminated_under_spark_submit(tmp_path, graceful, main):

@@ -31,6 +31,7 @@ def rng() -> Random:
     return Random(seed)
 
 
+@pytest.mark.slow  # the socket-fed program has everything that this one has, and a log more
 def test_files(kills, rng, tmp_path):
     directory = tmp_path / "in"
     directory.mkdir()

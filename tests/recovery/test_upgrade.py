@@ -206,6 +206,7 @@ class FailsOnce:
 BROKEN: list[int] = []
 
 
+@pytest.mark.slow
 def test_before_anything_was_committed(versions, spark_context):
     """The very first batch is pending: it is run again, by the new program, with its time and its records."""
 
@@ -235,6 +236,7 @@ def test_before_anything_was_committed(versions, spark_context):
     assert versions.outputs("exchange")[1] == [("a", 1), ("b", 1)]
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_was_interrupted_is_finished_by_the_next_start(versions, monkeypatch):
     """The program dies between two of the moves that put the new files in place."""
     from dstreams._run.files import Files
