@@ -11,7 +11,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyspark import SparkConf, SparkContext
@@ -269,15 +269,16 @@ class StreamingContext(Inputs):
             self._started = True
             self._started_at = f" {call_site()}"
             StreamingContext._active = self
-            query = self._query
-            self._signals = Signals(
-                lambda graceful: self.stop(stopSparkContext=False, stopGraceFully=graceful),
-                lambda: query.finished,
-                str(self._sc._conf.get(GRACEFUL, "false")).lower() == "true",
-                self._sc,
-            )
-            self._signals.install()
         atexit.register(self._at_exit)
+        query = self._query
+        # Outside the lock: a signal that comes meanwhile stops the query, which takes it.
+        self._signals = Signals(
+            lambda graceful: self.stop(stopSparkContext=False, stopGraceFully=graceful),
+            lambda: query.finished,
+            str(self._sc._conf.get(GRACEFUL, "false")).lower() == "true",
+            self._sc,
+        )
+        self._signals.install()
 
     def awaitTermination(self, timeout: float | None = None) -> None:
         """Wait until the context is stopped, or raise the error of a batch that failed.
@@ -331,7 +332,8 @@ class StreamingContext(Inputs):
                 StreamingContext._active = None
         if self._query is not None:
             after = self._sc.stop if stopSparkContext else None
-            self._query.stop(stopGraceFully, after)
+            with self._signals.waiting() if self._signals is not None else nullcontext():
+                self._query.stop(stopGraceFully, after)
             atexit.unregister(self._at_exit)
             if self._signals is not None:
                 self._signals.uninstall()

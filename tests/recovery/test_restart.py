@@ -163,8 +163,8 @@ def test_downtime_is_one_batch_and_not_replayed(spark_context, tmp_path):
     assert again[0][0] >= began - 1000, "at the present time"
 
 
-def test_files_that_come_while_the_program_stops_are_not_lost(spark_context, tmp_path):
-    """Spark logs a batch for them although no batch time follows; it has to wait for the next start."""
+def test_files_that_come_while_the_program_stops_are_not_lost(spark_context, tmp_path, monkeypatch):
+    """Spark logs a batch for them although no batch time follows; it has to wait for the next start, in silence."""
     incoming, checkpoint = tmp_path / "incoming", tmp_path / "checkpoint"
     incoming.mkdir()
 
@@ -183,6 +183,8 @@ def test_files_that_come_while_the_program_stops_are_not_lost(spark_context, tmp
     ssc.start()
     while not collected["stopping/state"] or collected["stopping/state"][-1][1] != [("a", 1)]:
         ssc.awaitTerminationOrTimeout(0.1)
+    hushed: list[bool] = []
+    monkeypatch.setattr(ssc._query, "_hush", lambda: hushed.append(True))
     ssc._query.clock.close()  # what stop() begins with
     assert ssc._query.clock.wait_for_end(100)
     logged = len(list((checkpoint / "offsets").glob("[0-9]*")))
@@ -190,6 +192,7 @@ def test_files_that_come_while_the_program_stops_are_not_lost(spark_context, tmp
     while ssc._query._jquery.isActive() and len(list((checkpoint / "offsets").glob("[0-9]*"))) == logged:
         ssc.awaitTerminationOrTimeout(0.1)
     ssc.stop(stopSparkContext=False)
+    assert hushed, "Spark would print a stack"
     run_for(StreamingContext.getOrCreate(str(checkpoint), setup), 2)
     assert collected["stopping/state"][-1][1] == [("a", 1), ("b", 1)]
     batches = dict(collected["stopping/state"])

@@ -42,6 +42,8 @@ log = logging.getLogger("dstreams")
 
 _GRACE_SECONDS = 2.0
 """How long an immediate stop lets a running batch go on before its Spark jobs are cancelled (as the old engine)."""
+_COMMIT_SECONDS = 30.0
+"""How long a graceful stop waits for Spark to commit the last batch."""
 
 
 def plan_context(sc: SparkContext, parallelism: int) -> PlanContext:
@@ -188,7 +190,8 @@ class Query:
     def on_batch(self, jdf: JavaObject) -> None:
         """Run one batch, on Spark's stream thread."""
         when = self.clock.batch_time()
-        if when is None:
+        if when is None:  # records came while the program stops: they are the next start's
+            self._hush()
             raise Stopped("no batch is due")
         if not self._still_the_driver():
             raise Stopped("another program has the directory")
@@ -314,7 +317,7 @@ class Query:
         elif not self.clock.wait_for_end(_GRACE_SECONDS):
             self._quietly(self._cancel_jobs)
             self.clock.wait_for_end(_GRACE_SECONDS)
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + (_COMMIT_SECONDS if graceful else _GRACE_SECONDS)
         while self._trigger_active() and time.monotonic() < deadline:
             time.sleep(0.005)
         self._quietly(lambda: self._jquery.stop() if self._jquery is not None else None)

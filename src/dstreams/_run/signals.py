@@ -34,8 +34,8 @@ __all__ = ["Signals"]
 
 log = logging.getLogger("dstreams")
 
-_SCHEDULER = "org.apache.spark.scheduler.DAGScheduler"
-"""Warns that a query which is stopped between two batches has no job to cancel."""
+_NOISY = ("org.apache.spark.scheduler.DAGScheduler", "org.apache.spark.executor.Executor")
+"""Warn that a query which is stopped between two batches has no job to cancel, and that a heartbeat has no answer."""
 _IMMEDIATE_SECONDS = 5.0
 """How long an immediate stop may take; a batch that cannot be cancelled is left behind then."""
 _SAME_SECONDS = 0.2
@@ -191,7 +191,7 @@ class Signals:
     def _finish(self, number: int) -> None:
         """Finish the running batch, then end the program with 0, by itself if it waits for that."""
         log.info("%s: ending with the batch of this interval", signal.Signals(number).name)
-        level = set_level(self._sc, _SCHEDULER, "ERROR")
+        levels = {logger: set_level(self._sc, logger, "ERROR") for logger in _NOISY}
         self._quietly(lambda: self._stop(True))
         if self._aborting:
             return
@@ -202,15 +202,17 @@ class Signals:
                 self._wake(number)
             threading.main_thread().join()  # what the program does while it unwinds may need the SparkContext
         self._quietly(self._sc.stop)
-        if level is not None:
-            set_level(self._sc, _SCHEDULER, level)
+        for logger, level in levels.items():
+            if level is not None:
+                set_level(self._sc, logger, level)
         self._remove_hook()
         self._settled.set()
 
     def _abort(self, number: int) -> None:
         """Stop at once, then end the program as the signal does without us."""
         log.info("%s: ending at once", signal.Signals(number).name)
-        set_level(self._sc, _SCHEDULER, "ERROR")
+        for logger in _NOISY:
+            set_level(self._sc, logger, "ERROR")
         stopping = threading.Thread(target=self._quietly, args=(lambda: self._stop(False),), daemon=True)
         stopping.start()
         stopping.join(_IMMEDIATE_SECONDS)
