@@ -7,17 +7,18 @@ the old engine and then on ours.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from pyspark import SparkContext
 from pyspark.streaming import StreamingContext as OldStreamingContext
 
 from dstreams import StreamingContext
 from tests.harness import Parts, run_table
 
-__all__ = ["Program", "Result", "add", "listed", "normal", "on_both_engines"]
+__all__ = ["Program", "Result", "add", "listed", "normal", "on_both_engines", "table", "wanted"]
 
 INTERVAL = 0.5
 """Seconds between two batches of the old engine; ours does not wait."""
@@ -33,6 +34,19 @@ class Program:
     build: Callable[[Any], Any]
     by_partition: bool = True
     """Whether it is certain in which partition a record is."""
+
+
+def table(programs: Sequence[Program], every_time: Collection[str]) -> pytest.MarkDecorator:
+    """Parametrize a test with programs; all but those that are compared in every test run are marked as slow."""
+    marked = [pytest.param(program, id=program.name, marks=[] if program.name in every_time else pytest.mark.slow)
+              for program in programs]  # fmt: skip
+    return pytest.mark.parametrize("program", marked)
+
+
+def wanted(request: pytest.FixtureRequest) -> list[Program]:
+    """Programs of a table whose tests are run."""
+    return [item.callspec.params["program"] for item in request.session.items
+            if item.path == request.path and hasattr(item, "callspec")]  # fmt: skip
 
 
 def add(a: Any, b: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pyspark import SparkContext
 
-from tests.parity.side_by_side import Program, Result, add, listed, on_both_engines
+from tests.parity.side_by_side import Program, Result, add, listed, on_both_engines, table, wanted
 
 pytestmark = pytest.mark.parity
 
@@ -154,18 +154,12 @@ def results(
     request: pytest.FixtureRequest, spark_context: SparkContext, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Result, Result]:
     """Of the engine that PySpark ships, and of this package; of the programs whose tests are run."""
-    wanted = [item.callspec.params["program"] for item in request.session.items
-              if item.path == request.path and hasattr(item, "callspec")]  # fmt: skip
     # Enough for the old engine, which would pickle what these programs close over for a directory of its own.
     spark_context.setCheckpointDir(str(tmp_path_factory.mktemp("checkpoint")))
-    return on_both_engines(spark_context, Inputs.of, wanted, BATCHES, AT_ONCE)
+    return on_both_engines(spark_context, Inputs.of, wanted(request), BATCHES, AT_ONCE)
 
 
-@pytest.mark.parametrize(
-    "program",
-    [pytest.param(program, id=program.name, marks=[] if program.name in EVERY_TIME else pytest.mark.slow)
-     for program in PROGRAMS],
-)  # fmt: skip
+@table(PROGRAMS, EVERY_TIME)
 def test_same_results(program: Program, results: tuple[Result, Result]) -> None:
     theirs, ours = ([rows(batch[program.name]) for batch in result] for result in results)
     assert ours == theirs

@@ -59,6 +59,7 @@ def test_network_wordcount(engine, tmp_path):
         end(program, engine)
 
 
+@pytest.mark.slow
 def test_stateful_network_wordcount(engine, tmp_path):
     """It keeps its state in ``checkpoint`` below the working directory, and starts with two words."""
 
@@ -95,6 +96,7 @@ def test_hdfs_wordcount(engine, tmp_path):
         end(program, engine)
 
 
+@pytest.mark.slow
 def test_queue_stream(engine, tmp_path):
     with run(engine, EXAMPLES / "queue_stream.py", cwd=tmp_path) as program:
         assert program.finish(120) == 0, program.report()

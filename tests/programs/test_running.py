@@ -77,6 +77,7 @@ def test_main_job(tmp_path):
         assert not noise, run.report()
 
 
+@pytest.mark.slow
 def test_workers_use_this_interpreter(tmp_path):
     """A local run finds its packages although ``python3`` on the path is another interpreter, and says nothing."""
     fake = tmp_path / "bin"
