@@ -22,7 +22,7 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test test-all lint types check format bench bench-quick bench-memory dist clean
+.PHONY: help setup dev run test test-all lint types check format examples docs parity bench bench-quick bench-memory dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,18 @@ test: $(READY) ## run the tests that are not marked slow
 
 test-all: $(READY) ## run all tests
 	@$(WITH_JAVA) $(PY) -m pytest $(ARGS)
+
+examples: $(READY) ## run the examples
+	@$(WITH_JAVA) $(PY) examples/main_job.py
+	@$(WITH_JAVA) $(PY) -m pytest -q examples
+
+docs: $(READY) ## write docs/compatibility.md from the code
+	$(PY) tools/compatibility.py
+
+# How many programs to make up, for example: make parity N=200
+N := 50
+parity: $(READY) ## compare N made-up programs with the engine that PySpark ships (N=50)
+	@$(WITH_JAVA) DSTREAMS_PARITY=$(N) $(PY) -m pytest -m "not slow" tests/parity/test_generated.py $(ARGS)
 
 lint: $(READY_DEV) ## check style and formatting (ruff)
 	$(PY) -m ruff check .

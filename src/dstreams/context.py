@@ -28,6 +28,7 @@ from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query, plan_context
 from dstreams._run.recovery import Recovery
 from dstreams._run.signals import Signals
+from dstreams._run.world import World
 from dstreams.duration import Milliseconds, to_milliseconds
 from dstreams.errors import CheckpointError, DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.inputs import Inputs
@@ -70,6 +71,7 @@ class StreamingContext(Inputs):
     _lock: ClassVar[threading.RLock] = threading.RLock()
     _predecessor: ClassVar[Program | None] = None
     """While a setup function runs: what the context that it makes goes on with."""
+    _world: ClassVar[World] = World()
 
     def __init__(
         self, sparkContext: SparkContext | SparkConf, batchDuration: float | None = None, jssc: None = None
@@ -96,6 +98,8 @@ class StreamingContext(Inputs):
         self._started = False
         self._stopped = False
         self._started_at = ""
+        self._stopped_at = ""
+        self._paced: bool | None = None
         self._remember_ms: int | None = None
         self._checkpoint: str | None = None
         self._saved = StreamingContext._predecessor
@@ -183,6 +187,7 @@ class StreamingContext(Inputs):
             If `setupFunc` is no function, or gives no StreamingContext.
         """
         path = directory_name(checkpointPath)
+        path = cls._world.directory(path)
         if not callable(setupFunc):
             raise DStreamTypeError("setupFunc should be callable.")
         use_this_python()
@@ -254,12 +259,15 @@ class StreamingContext(Inputs):
                 if self._sc._jsc is None:
                     raise DStreamStateError("The SparkContext of this StreamingContext has been stopped.")
                 show_logs()
-                paced = str(self._sc._conf.get(PACED, "true")).lower() != "false"
+                self._world.begin(self._graph)
+                paced = self._paced
+                if paced is None:
+                    paced = str(self._sc._conf.get(PACED, "true")).lower() != "false"
                 remember_ms = self._remember_ms or 0
                 checkpoint = self._checkpoint_directory()
                 self._query = Query(
                     self._sc, self._graph, self._interval_ms, remember_ms, self._parallelism, paced, checkpoint,
-                    self._recovery(), self._bus,
+                    self._recovery(), self._bus, self._world,
                 )  # fmt: skip
                 self._query.start()
             except BaseException:
@@ -328,6 +336,7 @@ class StreamingContext(Inputs):
         """
         with StreamingContext._lock:
             self._stopped = True
+            self._stopped_at = self._stopped_at or call_site()
             if StreamingContext._active is self:
                 StreamingContext._active = None
         if self._query is not None:
@@ -381,7 +390,9 @@ class StreamingContext(Inputs):
         Sets the SparkContext's checkpoint directory too, as the old engine does. A program without operations that
         keep state does not need one.
         """
-        self._checkpoint = None if directory is None else open_directory(self._sc, directory)
+        if directory is not None:
+            directory = open_directory(self._sc, self._world.directory(directory_name(directory)))
+        self._checkpoint = directory
 
     def addStreamingListener(self, streamingListener: Any) -> None:
         """Tell a listener what happens to each batch.
@@ -450,6 +461,8 @@ class StreamingContext(Inputs):
         if self._checkpoint is not None or not any(node.checkpointed or node.checkpoint_ms for node in nodes):
             return self._checkpoint
         assert self._sc._jsc is not None
+        if (own := self._world.state_directory()) is not None:
+            return open_directory(self._sc, own, shared=True)
         directory = self._sc._jsc.sc().getCheckpointDir()
         if directory.isDefined():
             return open_directory(self._sc, f"{directory.get()}/dstreams-{uuid.uuid4()}", shared=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark import RDD, StorageLevel
 
 from dstreams._plan.callbacks import with_time
-from dstreams._plan.graph import Missing, Node, Output, call_site
+from dstreams._plan.graph import Missing, Node, Output, call_site, function_name
 from dstreams._run.save import save_batch
 from dstreams.duration import to_milliseconds
 from dstreams.errors import (
@@ -129,7 +129,7 @@ class DStream(WindowOperations[T], StateOperations[T]):
         An exception fails this output of this batch: `awaitTermination` raises it, other outputs and later
         batches go on, as on the old engine.
         """
-        self._output("foreachRDD", with_time(func, 1, "foreachRDD"))
+        self._output("foreachRDD", with_time(func, 1, "foreachRDD"), hint=function_name(func))
 
     def pprint(self, num: int = 10) -> None:
         """Print the first elements of each RDD; an output operation.
@@ -185,9 +185,9 @@ class DStream(WindowOperations[T], StateOperations[T]):
 
         self._output(op, save)
 
-    def _output(self, op: str, run: Callable[[datetime, Any], Any], look: int | None = None) -> None:
+    def _output(self, op: str, run: Callable[[datetime, Any], Any], look: int | None = None, hint: str = "") -> None:
         self._ssc._check_open(op)
-        self._ssc._graph.add_output(Output(op, self._node, run, look, call_site()))
+        self._ssc._graph.add_output(Output(op, self._node, run, look, call_site(), hint=hint))
 
     # ------------------------------------------------------------------ keeping
 

@@ -108,7 +108,7 @@ class Output:
     """One output operation: what is done with the RDD of a node in every batch.
 
     `look` is the number of records that an output which only looks needs at most (``pprint``); such an output
-    gets a list of that many first records instead of the RDD.
+    gets a list of that many first records instead of the RDD. `hint` is the name of the program's function.
     """
 
     op: str
@@ -117,6 +117,7 @@ class Output:
     look: int | None = None
     site: str = ""
     number: int = -1
+    hint: str = ""
 
     def __str__(self) -> str:
         return f"{self.op}" + (f" at {self.site}" if self.site else "")

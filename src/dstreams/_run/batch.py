@@ -119,6 +119,8 @@ class BatchSide:
         How long the RDDs of a batch are kept for ``slice``, in ms.
     failed : callable
         Takes the exception of a batch or output that failed.
+    watch : callable
+        Gets each output with its RDD before the output runs.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class BatchSide:
         bus: ListenerBus,
         remember_ms: int,
         failed: Callable[[BaseException], None],
+        watch: Callable[[Output, datetime, RDD[Any]], None],
     ) -> None:
         self._sc = sc
         self._graph = graph
@@ -138,6 +141,7 @@ class BatchSide:
         self._bus = bus
         self._remember_ms = remember_ms
         self._failed = failed
+        self._watch = watch
         self._decoder = row_decoder(plan.frame.sparkSession, plan)
         self.exchanges: list[Exchange] = []
         self.remembered: dict[int, Batch] = {}
@@ -205,6 +209,7 @@ class BatchSide:
         info._outputOperationInfos[output.number] = report
         self._bus.post("onOutputOperationStarted", "outputOperationInfo", replace(report))
         try:
+            self._watch(output, batch.time, rdd)
             if output.look is None:
                 output.run(batch.time, rdd)
             else:

@@ -15,7 +15,6 @@ from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.batch import BatchSide
 from dstreams._run.checkpoint import exchange_folder
-from dstreams._run.clock import Clock
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
 from dstreams._run.layout import TICK, layout_of
@@ -23,6 +22,7 @@ from dstreams._run.logs import BATCHES, STATE_SERVER, set_level
 from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import Stopped, start_stream
+from dstreams._run.world import World
 from dstreams._sources.link import CLOCK, Link
 from dstreams._sources.source import Source
 from dstreams._sources.start import FRESH
@@ -75,6 +75,8 @@ class Query:
         What the program goes on from, and leaves for the next start; None where nothing can find the directory again.
     bus : ListenerBus
         Where events go.
+    world : World
+        What is between the program and the world.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Query:
         checkpoint: str | None,
         recovery: Recovery | None,
         bus: ListenerBus,
+        world: World,
     ) -> None:
         self._sc = sc
         self._graph = graph
@@ -96,7 +99,8 @@ class Query:
         self._recovery = recovery
         self._sources = [node.source for node in graph.nodes if node.source]
         logical = all(source.logical for source in self._sources if not source.initial)
-        self.clock = Clock(interval_ms, logical, paced)
+        self.clock = world.clock(interval_ms, logical, paced)
+        self._world = world
         self._link = Link()
         self._inputs: dict[int, InputInfo] = {}
         self._changed = threading.Condition()
@@ -132,8 +136,9 @@ class Query:
                 recovery.close()
             raise
         self.batches = BatchSide(
-            sc, graph, self.placement, self.plan, bus, max(remember_ms, interval_ms), self._batch_failed
-        )
+            sc, graph, self.placement, self.plan, bus, max(remember_ms, interval_ms), self._batch_failed,
+            world.output,
+        )  # fmt: skip
 
     def _frame(self, source: Source, session: SparkSession) -> DataFrame:
         node = next(node for node in self._graph.nodes if node.source is source)
@@ -203,7 +208,7 @@ class Query:
         finally:
             self._batch_thread = None
             self.clock.complete()
-        if not committed:
+        if not committed or not self._world.may_commit():
             self._give_up()
             raise Stopped("the batch failed")
         if not self._still_the_driver():
@@ -267,6 +272,12 @@ class Query:
             if self._error is not None:
                 raise self._error
             return self._finished
+
+    def take_error(self) -> BaseException | None:
+        """Return the error of a batch that failed, and forget it."""
+        with self._changed:
+            error, self._error = self._error, None
+            return error
 
     @property
     def frames(self) -> list[DataFrame]:

@@ -25,6 +25,8 @@ _SETTINGS = {
     ),
     "spark.sql.unionOutputPartitioning": "false",
     "spark.sql.streaming.forceDeleteTempCheckpointLocation": "true",
+    # A function of the program that never returns cannot be interrupted; stop() does not wait for it without end.
+    "spark.sql.streaming.stopTimeout": "30s",
     # With the default of 4 MiB a text file of 6 MiB becomes one big and one tiny split.
     "spark.sql.files.openCostInBytes": "65536",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",

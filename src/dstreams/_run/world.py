@@ -1,0 +1,41 @@
+"""What is between a program and the world. A test puts its own in the place of this one (see dstreams.testing)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from dstreams._run.clock import Clock
+
+if TYPE_CHECKING:
+    from pyspark import RDD
+
+    from dstreams._plan.graph import Graph, Output
+
+__all__ = ["World"]
+
+
+class World:
+    """The world as it is."""
+
+    def directory(self, path: str) -> str:
+        """Where to keep what the program keeps in a checkpoint directory."""
+        return path
+
+    def state_directory(self) -> str | None:
+        """Where to keep the state of a program that names no directory; None if it has to name one."""
+        return None
+
+    def begin(self, graph: Graph) -> None:
+        """Take part in a program that is about to be started; its sources may be exchanged."""
+
+    def clock(self, interval_ms: int, logical: bool, paced: bool) -> Clock:
+        """Return the clock of the program."""
+        return Clock(interval_ms, logical, paced)
+
+    def output(self, output: Output, time: datetime, rdd: RDD[Any]) -> None:
+        """Look at the RDD of an output, before the output does."""
+
+    def may_commit(self) -> bool:
+        """Whether the batch whose outputs have run may be committed."""
+        return True

@@ -1,0 +1,95 @@
+"""The inputs of a program under test: what the test gives, in the place of a socket, of files, or of anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from dstreams._plan.chunks import write_chunk
+from dstreams._sources.link import CLOCK, Link
+from dstreams._sources.queue import QueueReader, slices
+from dstreams._sources.register import load_stream
+from dstreams._sources.source import Source
+from dstreams._sources.start import Start, count
+
+__all__ = ["FedSource", "Feed"]
+
+
+class Feed:
+    """Records that the test has given to one input, as a broker keeps them: what was not committed comes again.
+
+    Parameters
+    ----------
+    text : str
+        The source that it stands for, as its user wrote it.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._batches: dict[int, list[Any]] = {}
+        self._next = 0
+
+    def go_on(self, position: int) -> None:
+        """Let the next batch be the one with that number; where a program begins anew, the old ones are gone."""
+        if position == 0:
+            self._batches.clear()
+        self._next = position
+
+    def put(self, records: list[Any]) -> None:
+        """Give the records of the next batch."""
+        self._batches[self._next] = records
+        self._next += 1
+
+
+class FedSource(Source):
+    """A source that reads a feed; it takes the place of the program's own one.
+
+    Parameters
+    ----------
+    feed : Feed
+        In the driver.
+    name : str
+        Unique name of the stream.
+    parallelism : int
+        Into how many partitions a batch is cut; one without records has none, as on a socket.
+
+    Attributes
+    ----------
+    feed : Feed, optional
+        As given. It is no part of what is pickled.
+    """
+
+    logical = True
+
+    def __init__(self, feed: Feed, name: str, parallelism: int) -> None:
+        self.feed: Feed | None = feed
+        self.text = feed.text
+        self._name = name
+        self._parallelism = parallelism
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "feed": None}
+
+    def describe(self) -> str:
+        """Name of the source that it stands for."""
+        return self.text
+
+    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
+        """Streaming frame of the feed's records."""
+        assert self.feed is not None
+        position = count(start.position)
+        self.feed.go_on(position)
+        reader = QueueReader(link.serve(self._name, self), link.remote(CLOCK), None, position)
+        return load_stream(session, link, self._name, reader)
+
+    def element(self, n: int) -> list[tuple[list[bytes], str | None]]:
+        """Partitions of the n-th batch (from 0)."""
+        assert self.feed is not None
+        records = self.feed._batches.get(n, [])
+        if not records:
+            return []
+        try:
+            return [([write_chunk(part)] if part else [], None) for part in slices(records, self._parallelism)]
+        except Exception as error:
+            return [([], f"{self.text}: records of the test could not be pickled: {error}")]
