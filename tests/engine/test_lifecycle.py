@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+from itertools import pairwise
 
 import pytest
 from pyspark import RDD
@@ -276,6 +277,110 @@ print("stopped", sc._jsc is None)
     assert "ended True None" in done.stdout and "stopped True" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0
     assert "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.slow
+def test_interrupt_without_a_graceful_stop():
+    """Ctrl-C is PySpark's, as on the old engine: awaitTermination raises KeyboardInterrupt."""
+    import subprocess
+    import sys
+
+    program = """
+import os, signal, threading
+from pyspark import SparkContext, SparkConf
+from dstreams import StreamingContext
+conf = SparkConf().setMaster("local[1]").set("spark.ui.enabled", "false").set("spark.log.level", "ERROR")
+ssc = StreamingContext(SparkContext(conf=conf), 1)
+ready = threading.Event()
+ssc.queueStream([[1]], default=[2]).foreachRDD(lambda rdd: ready.set())
+ssc.start()
+threading.Thread(target=lambda: ready.wait(200) and os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    ssc.awaitTermination(200)
+except KeyboardInterrupt:
+    print("interrupted")
+ssc.stop()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0 and done.stdout.splitlines() == ["interrupted"], done.stdout + done.stderr
+
+
+def test_definitions_after_stop_without_start(streaming):
+    ssc = streaming()
+    stream = endless(ssc)
+    ssc.stop(stopSparkContext=False)
+    for define in (lambda: endless(ssc), lambda: stream.window(2), lambda: stream.pprint()):
+        with pytest.raises(DStreamStateError, match="after stopping a context is not supported"):
+            define()
+
+
+def test_no_warning_that_dstreams_are_deprecated(spark_context):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        StreamingContext(spark_context, 1)
+
+
+def test_batches_without_output_and_settings_after_start(streaming, tmp_path):
+    """A batch in which no output is due has no events; settings that come too late are refused or without effect."""
+    ssc = streaming()
+    events: list = []
+
+    class Listener(StreamingListener):
+        def onBatchSubmitted(self, event):
+            events.append(("submitted", event.batchInfo().batchTime().milliseconds()))
+
+        def onBatchCompleted(self, event):
+            events.append(("completed", event.batchInfo().batchTime().milliseconds()))
+
+    seen = Seen()
+    slow = endless(ssc).window(2, 2)
+    slow.foreachRDD(seen)
+    ssc.addStreamingListener(Listener())
+    ssc.start()
+    with pytest.raises(DStreamStateError, match="Cannot change checkpoint interval of a DStream after streaming con"):
+        slow.checkpoint(2)
+    ssc.checkpoint(str(tmp_path / "late"))
+    ssc.remember(60)
+    with pytest.raises(DStreamValueError, match=r"Remember duration already set as 60000 ms\. Cannot set it again"):
+        ssc.remember(60)
+    seen.wait_for(len(seen.times) + 3)
+    assert len(ssc._query.batches.remembered) <= 2, "remember() had no effect"
+    ssc.stop(stopSparkContext=False)
+    assert not list((tmp_path / "late").rglob("offsets")), "checkpoint() had no effect"
+    names, times = zip(*events[:6], strict=True)
+    assert names == ("submitted", "completed") * 3
+    assert [b - a for a, b in pairwise(times)] == [0, 2000, 0, 2000, 0]
+
+
+def test_a_restored_program_is_the_saved_one(spark_context, tmp_path):
+    """With its batch interval and the values that its functions have captured; listeners are not saved."""
+    from tests.recovery.collect import attach, collected, run_for
+
+    told: list = []
+
+    class Listener(StreamingListener):
+        def onBatchCompleted(self, event):
+            told.append(event)
+
+    def run(interval, factor):
+        def setup():
+            ssc = StreamingContext(spark_context, interval)
+            attach({"scaled": ssc.queueStream([[1]], default=[1]).map(lambda n: n * factor)}, "saved")
+            ssc.addStreamingListener(Listener())
+            return ssc
+
+        ssc = StreamingContext.getOrCreate(str(tmp_path), setup)
+        run_for(ssc, 2)
+        return ssc._interval_ms
+
+    assert run(1, 10) == 1000
+    heard, before = len(told), len(collected["saved/scaled"])
+    assert heard >= 2
+    assert run(2, 99) == 1000
+    assert len(told) == heard
+    assert len(collected["saved/scaled"]) >= before + 2
+    assert {tuple(records) for _, records in collected["saved/scaled"]} == {(10,)}
 
 
 # ---------------------------------------------------------------------- what is left alone

@@ -379,6 +379,16 @@ def test_a_cached_stream_is_computed_once(streaming: Streaming, level: StorageLe
     assert (levels[0].useDisk, levels[0].useMemory) == (expected.useDisk, expected.useMemory)
 
 
+def test_storage_levels_are_a_stream_s_own(streaming: Streaming) -> None:
+    """On the old engine a window changes the level of the stream it is made of, and checkpoint() that of its own."""
+    parent = streaming().queueStream([[1]]).map(str).persist(StorageLevel.DISK_ONLY)
+    window = parent.window(2).persist(StorageLevel.MEMORY_ONLY)
+    assert parent._node.storage_level == StorageLevel.DISK_ONLY
+    assert window._node.storage_level == StorageLevel.MEMORY_ONLY
+    checkpointed = parent.map(str).checkpoint(1)
+    assert checkpointed._node.storage_level is None and not checkpointed.is_cached
+
+
 def test_persisted_rdds_are_given_back(streaming: Streaming, spark_context: SparkContext) -> None:
     ssc = streaming()
     before = set(spark_context._jsc.getPersistentRDDs())
@@ -428,6 +438,20 @@ def test_slice_of_remembered_batches(streaming: Streaming) -> None:
         "backwards": [],
         "none at odd times": 2,
     }
+
+
+def test_a_queue_of_lists_and_rdds_and_its_slice_after_stop(streaming: Streaming, spark_context: SparkContext) -> None:
+    ssc = streaming()
+    ssc.remember(60)
+    queue = [spark_context.parallelize(["RDD"], 1).map(str), [2, 3], spark_context.parallelize([4], 1), (5,)]
+    numbers = ssc.queueStream(queue)
+    changed = numbers.transform(lambda rdd: rdd.map(repr))
+    changed.foreachRDD(lambda rdd: None)
+    batches = [["RDD"], [2, 3], [4], [5]]
+    assert run_batches(ssc, numbers, 4) == batches
+    now = datetime.now().timestamp()
+    assert [rdd.collect() for rdd in numbers.slice(0, now + 60)][:4] == batches
+    assert [rdd.collect() for rdd in changed.slice(0, now + 60)][:4] == [[repr(x) for x in b] for b in batches]
 
 
 def test_slice_of_a_stream_inside_the_plan_says_what_to_do(streaming: Streaming) -> None:
@@ -549,6 +573,18 @@ def test_streams_of_two_contexts_do_not_mix(streaming: Streaming) -> None:
             getattr(ours, operation)(theirs)
     with pytest.raises(DStreamValueError):
         ours.transformWith(lambda a, b: a, theirs)
+
+
+def test_streams_with_different_slides_do_not_mix(streaming: Streaming) -> None:
+    ssc = streaming()
+    fast = ssc.queueStream([[1]])
+    slow = fast.window(2, 2)
+    with pytest.raises(DStreamValueError, match="the two DStream should have same slide duration"):
+        fast.union(slow)
+    with pytest.raises(DStreamValueError, match="All DStreams should have same slide duration"):
+        ssc.union(fast, slow)
+    with pytest.raises(DStreamValueError, match="Some of the DStreams have different slide durations"):
+        ssc.transform([fast, slow], lambda rdds: rdds[0])
 
 
 def test_union_of_none_or_one(streaming: Streaming) -> None:

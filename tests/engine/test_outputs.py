@@ -164,6 +164,33 @@ def test_save_operations_write_a_directory_per_batch(
     assert sorted(spark_context.pickleFile(names[0]).collect()) == ["1", "None", "ü"]
 
 
+def test_outputs_of_no_partitions_and_of_no_rdd(
+    streaming: Streaming, spark_context: SparkContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ssc = streaming()
+    numbers = ssc.queueStream([[1]])
+    empty = numbers.transform(lambda rdd: rdd.context.emptyRDD())
+    none = numbers.transform(lambda rdd: None)
+    called: list[Any] = []
+    for name, stream in {"empty": empty, "none": none}.items():
+        stream.saveAsTextFiles(str(tmp_path / name))
+        stream.pprint()
+    numbers.foreachRDD(lambda rdd: called.append(rdd.count()))
+    empty.foreachRDD(lambda rdd: called.append(rdd.getNumPartitions()))
+    none.foreachRDD(lambda rdd: pytest.fail("there is no RDD"))
+    spark_context._conf.set("spark.streaming.concurrentJobs", "4")
+    try:
+        times = run(ssc, 2)
+    finally:
+        spark_context._conf.set("spark.streaming.concurrentJobs", "1")
+    assert called[:4] == [1, 0, 0, 0], "one output after the other, whatever the conf"
+    for time in times:
+        directory = Path(rddToFileName(str(tmp_path / "empty"), None, time))
+        assert [path.name for path in directory.iterdir() if not path.name.startswith(".")] == ["_SUCCESS"]
+    assert not list(tmp_path.glob("none*"))
+    assert capsys.readouterr().out.startswith("".join(header(time) + "\n" for time in times))
+
+
 def test_an_existing_directory_is_replaced(streaming: Streaming, tmp_path: Path) -> None:
     ssc = streaming()
     made: list[str] = []

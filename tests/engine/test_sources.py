@@ -127,6 +127,38 @@ def test_receiver_events(streaming):
         assert listener.events[0] == ("started", True)
 
 
+def test_a_connection_that_ends_is_no_error(streaming):
+    from dstreams import StreamingListener
+
+    class Listener(StreamingListener):
+        def __init__(self):
+            self.events = []
+            self.again = threading.Event()
+
+        def onReceiverStarted(self, event):
+            self.events.append("started")
+            if len(self.events) == 3:
+                self.again.set()
+
+        def onReceiverStopped(self, event):
+            self.events.append("stopped")
+
+        def onReceiverError(self, event):
+            self.events.append("error")
+
+    with Feed() as feed:
+        ssc = streaming(INTERVAL)
+        listener = Listener()
+        ssc.addStreamingListener(listener)
+        Output(ssc.socketTextStream(feed.host, feed.port))
+        ssc.start()
+        feed.wait_for_client()
+        feed.drop()
+        assert listener.again.wait(200), listener.events
+        assert listener.events == ["started", "stopped", "started"]
+        assert ssc.awaitTerminationOrTimeout(0) is False
+
+
 # ---------------------------------------------------------------------- files
 
 
@@ -230,3 +262,45 @@ def test_file_replaced_or_removed_before_it_is_read(streaming, tmp_path):
         ssc.awaitTermination(200)
     drop(incoming, "b", b"fine\n")
     output.wait_for(lambda o: o.elements == ["fine"])
+
+
+def test_files_by_their_modification_time_and_content(streaming, tmp_path):
+    """Read is what is newer than the stream, as it is when the batch runs; batches without files have no partition."""
+    from dstreams import StreamingListener
+
+    class Listener(StreamingListener):
+        told: tuple = ()
+
+        def onBatchCompleted(self, event):
+            self.told += ((event.batchInfo().numRecords(), len(event.batchInfo().streamIdToInputInfo())),)
+
+    incoming = tmp_path / "in"
+    incoming.mkdir()
+    ssc = streaming(INTERVAL)
+    lines = ssc.textFileStream(str(incoming))
+    now = time.time()
+
+    def swap(rdd):
+        if (incoming / "swapped").exists():
+            drop(incoming, "swapped", b"after_\n", now + 300)
+
+    lines.foreachRDD(swap)
+    output = Output(lines)
+    counts = Output(lines.count())
+    both = Output(lines.union(lines.map(str.upper)))
+    listener = Listener()
+    ssc.addStreamingListener(listener)
+    ssc.start()
+    counts.wait_for_batches(2)
+    assert counts.batches[:2] == [[], []], "nothing to count where there is no partition"
+    for name, after in {"of the future": 200, "late": 150, "swapped": 200}.items():
+        drop(incoming, name, name.replace("swapped", "before").encode() + b"\n", now + after)
+        output.wait_for(lambda o, name=name: name.replace("swapped", "after_") in o.elements)
+    drop(incoming, "too late", b"a minute older than the newest\n", now + 100)
+    drop(incoming, "last", b"last\n", now + 200)
+    output.wait_for(lambda o: "last" in o.elements)
+    output.wait_for_more(1)
+    assert output.elements == ["of the future", "late", "after_", "last"]
+    assert set(listener.told) == {(0, 0)}
+    both.wait_for(lambda o: "LAST" in o.elements)
+    assert sorted(both.elements) == sorted([*output.elements, *(line.upper() for line in output.elements)])

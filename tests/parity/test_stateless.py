@@ -150,11 +150,9 @@ PROGRAMS = [
 
 
 EVERY_TIME = {
-    "queue taken at once", "empty queue with a default", "glom", "count after a shuffle", "count without partitions",
-    "countByValue", "combineByKey", "repartition up", "union with no RDD", "ssc.union", "union, then reduceByKey",
-    "fullOuterJoin", "join with no RDD", "cogroup with no RDD", "transform with the time",
-    "transform to something false", "transform, map, reduceByKey", "transformWith no RDD", "cached branches",
-    "two shuffles",
+    "empty queue with a default", "count without partitions", "combineByKey", "union with no RDD",
+    "union, then reduceByKey", "join with no RDD", "cogroup with no RDD", "transform with the time",
+    "transform to something false", "transformWith no RDD",
 }  # fmt: skip
 """Programs that are compared in every test run; tests/engine has the results of the others."""
 
@@ -176,4 +174,4 @@ def test_the_programs_do_something(results: tuple[Result, Result]) -> None:
     silent = [name for name in old[0] if all(not any(batch[name] or []) for batch in old)]
     assert silent == ["count without partitions", "transform to something false"]
     assert {program.name for program in PROGRAMS} >= EVERY_TIME
-    assert len(old[0]) >= 20
+    assert len(old[0]) >= 10

@@ -85,6 +85,7 @@ def test_stateful_network_wordcount(engine, tmp_path):
         end(program, engine)
 
 
+@pytest.mark.slow
 def test_hdfs_wordcount(engine, tmp_path):
     incoming = tmp_path / "incoming"
     incoming.mkdir()
