@@ -334,7 +334,7 @@ class Disk:
     def close(self) -> None:
         self.free()
         if self.mounted:
-            subprocess.run(["umount", str(self.directory)], check=True)
+            subprocess.run(["umount", "--lazy", str(self.directory)], check=True)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +51,7 @@ def test_batches_and_time(stream_test):
 
 def test_a_script_is_killed_and_restarted(stream_test, capsys):
     """Unchanged: its socket, its directory, its SparkContext and its interval."""
+    importlib.import_module("pyspark.streaming")
     run = stream_test(SCRIPT, args=["production", "9999"], inputs={"lines": "production:9999"})
     run.batch(lines=["a b a"]).expect(pprint=[("a", 2), ("b", 1)])
     assert "Time: 2000-01-01 00:00:02" in capsys.readouterr().out
@@ -62,6 +65,8 @@ def test_a_script_is_killed_and_restarted(stream_test, capsys):
     assert (again.time, sorted(again["pprint"])) == (uncommitted.time, [("a", 2), ("b", 2), ("c", 1)])
     assert sorted(uncommitted[0]) == sorted(again[0])
     run.advance(seconds=2)[0].expect([("a", 2), ("b", 2), ("c", 1)])
+    run.close()
+    assert sys.modules["pyspark.streaming"].__name__ == "pyspark.streaming", "as it was before the script"
 
 
 def test_timeouts_without_waiting(stream_test):

@@ -46,9 +46,14 @@ def as_function(program: Any, args: Sequence[str]) -> Callable[..., Any]:
     path = os.fspath(program)
 
     def run() -> None:
+        active = sys.modules.get("pyspark.streaming") is sys.modules["dstreams"]
         compat.activate()
-        with mock.patch.object(sys, "argv", [path, *args]):
-            runpy.run_path(path, run_name="__main__")
+        try:
+            with mock.patch.object(sys, "argv", [path, *args]):
+                runpy.run_path(path, run_name="__main__")
+        finally:
+            if not active:  # other tests of this process may want the old engine
+                compat.deactivate()
 
     return run
 
