@@ -2,7 +2,7 @@
 
     python -m dstreams examples/order_totals.py localhost 9999 /tmp/order-totals
 
-reads lines such as `alice,12` from a TCP server. tests of it are in examples/test_order_totals.py.
+reads lines such as `alice,12` from a TCP server. Tests of it are in examples/test_order_totals.py.
 """
 
 import sys

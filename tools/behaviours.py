@@ -15,7 +15,6 @@ SINCE = {
     "dstreams.kinesis.MetricsLevel": "0.1.0",
     "dstreams.kinesis.utf8_decoder": "0.1.0",
     "dstreams.kinesis.KinesisUtils": "0.1.0",
-    "dstreams.kinesis.KinesisUtils.createStream": "0.2.0",
     "dstreams.DStream": "0.1.0",
     "dstreams.Milliseconds": "0.1.0",
     "dstreams.Minutes": "0.1.0",
@@ -276,7 +275,7 @@ BEHAVIOURS = (
     Behaviour(
         _CONTEXT, "future-warning", "Making a context warns each time that DStreams are deprecated.",
         (_LIFE + "test_no_warning_that_dstreams_are_deprecated",),
-        note="no warning: this is where one migrates to",
+        see="warning that DStreams are deprecated",
     ),
     Behaviour(
         _CONTEXT, "interval-truncated", "A batch interval is cut, not rounded, to ms: 2.01 s becomes 2009 ms.",
@@ -308,7 +307,7 @@ BEHAVIOURS = (
     Behaviour(
         _CONTEXT, "active-after-sc-stop", "A bare `sc.stop()` leaves the context active.",
         (_LIFE + "test_sparkcontext_stopped_under_a_running_program",),
-        note="the context has ended with its SparkContext, and `getActive()` is `None`",
+        see="`getActive()` after `sc.stop()`",
     ),
     Behaviour(
         _CONTEXT, "active-or-create", "`getActiveOrCreate` prefers the active context, and without a path returns what "
@@ -357,7 +356,7 @@ BEHAVIOURS = (
     Behaviour(
         _CHECKS, "union-serializers", "`ssc.union` refuses streams that are serialized differently, such as a raw "
         "source and a mapped stream.",
-        (_OPERATION + "[ssc.union of three]",), note="works, as does `stream.union`",
+        (_OPERATION + "[ssc.union of three]",), see="`ssc.union` of streams that are serialized differently",
     ),
     Behaviour(
         _CHECKS, "no-listener", "What is no `StreamingListener` is refused with an `AttributeError`.",
@@ -386,7 +385,7 @@ BEHAVIOURS = (
     Behaviour(
         _CHECKS, "map-after-start", "`map` and what is built like it raise nothing after start or stop; the error "
         "comes when something is attached to the result.",
-        (_LIFE + "test_operations_after_start_and_after_stop",), note="refused at once, with the same text",
+        (_LIFE + "test_operations_after_start_and_after_stop",), see="`stream.map(f)` after start or stop",
     ),
     Behaviour(
         _CHECKS, "persist-after-start", "Storage level and checkpoint interval cannot be changed after start.",
@@ -399,7 +398,7 @@ BEHAVIOURS = (
     ),
     Behaviour(
         _CHECKS, "union-of-contexts", "`union` of streams of two contexts is not noticed.",
-        (_OPERATIONS + "test_streams_of_two_contexts_do_not_mix",), note="refused, as all operations on two streams",
+        (_OPERATIONS + "test_streams_of_two_contexts_do_not_mix",), see="`a.union(b)` of two contexts",
     ),
     # ------------------------------------------------------------------ operations
     Behaviour(
@@ -559,7 +558,8 @@ BEHAVIOURS = (
     Behaviour(
         _QUEUES, "queue-mixed", "Lists are accepted only if the first element is one: a list after an RDD is an "
         "`AttributeError`.",
-        (_OPERATIONS + "test_a_queue_of_lists_and_rdds_and_its_slice_after_stop",), note="lists and RDDs may be mixed",
+        (_OPERATIONS + "test_a_queue_of_lists_and_rdds_and_its_slice_after_stop",),
+        see="`queueStream` of RDDs and lists",
     ),
     Behaviour(
         _QUEUES, "queue-iterator", "An iterator is no queue: `TypeError`.",
@@ -652,7 +652,7 @@ BEHAVIOURS = (
     Behaviour(
         _FILES, "subdirectory", "A directory within the directory is taken for a file when its modification time "
         "changes, and the files directly in it are read.",
-        (_SOURCES + "test_which_files_are_read",), note="directories within it are left out",
+        (_SOURCES + "test_which_files_are_read",), see="directory in a watched directory",
     ),
     Behaviour(
         _FILES, "missing-directory", "A directory that does not exist gives empty batches until it does.",
@@ -669,7 +669,7 @@ BEHAVIOURS = (
     ),
     Behaviour(
         _FILES, "files-metadata", "Listeners get the names of a batch's files as the description of the input.",
-        (_SOURCES + "test_files_by_their_modification_time_and_content",), note="files have no input info",
+        (_SOURCES + "test_files_by_their_modification_time_and_content",), see="listeners and file streams",
     ),
     # ------------------------------------------------------------------ listeners
     Behaviour(
@@ -733,7 +733,7 @@ BEHAVIOURS = (
         _TIME, "concurrent-jobs", "`spark.streaming.concurrentJobs=2` runs outputs, also of different batches, at the "
         "same time and in any order.",
         (_OUTPUTS + "test_outputs_of_no_partitions_and_of_no_rdd",),
-        note="not read: always in order, one at a time",
+        see="`spark.streaming.concurrentJobs`",
     ),
     # ------------------------------------------------------------------ streams without an RDD
     Behaviour(
@@ -747,7 +747,8 @@ BEHAVIOURS = (
     Behaviour(
         _NONE, "map-of-none", "`map` and what is built like it, directly on a `transform` that gave no RDD, loses the "
         "batch.",
-        (_OPERATION + "[map of no RDD]", _OPERATION + "[reduceByKey of no RDD]"), note="has no RDD either",
+        (_OPERATION + "[map of no RDD]", _OPERATION + "[reduceByKey of no RDD]"),
+        see="`map` of a `transform` that gave None",
     ),
     Behaviour(
         _NONE, "joins", "In `transformWith`, joins and `cogroup` an empty RDD stands in for a missing one.",
@@ -896,7 +897,7 @@ BEHAVIOURS = (
     Behaviour(
         _RECOVER, "files", "The directory has a pickled graph for each of the last batches, and RDDs of state.",
         (_DIRECTORIES + "test_directory_of_the_old_engine", _STATE + "test_the_state_can_be_read_with_spark"),
-        note="it is the checkpoint location of a streaming query; one of the old engine is recognised and refused",
+        see="what is in a checkpoint directory",
     ),
     Behaviour(
         _RECOVER, "interval-checks", "`start()` refuses a checkpoint interval that is shorter than the slide or no "

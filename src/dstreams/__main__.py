@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         return 2
 
     from dstreams import compat
-    from dstreams.context import use_this_python
+    from dstreams._run.interpreter import use_this_python
 
     use_this_python()
     compat.activate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import inspect
 import os
-import sys
 import threading
 import time
 import uuid
@@ -22,6 +21,7 @@ from dstreams._plan.placement import place
 from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
 from dstreams._run.explain import explain
 from dstreams._run.files import hadoop_files, jvm_reason
+from dstreams._run.interpreter import use_this_python, use_this_python_in
 from dstreams._run.logs import show_logs
 from dstreams._run.program import Program, describe, pickle_graph, read_graph
 from dstreams._run.progress import ListenerBus
@@ -72,6 +72,7 @@ class StreamingContext(Inputs):
     _predecessor: ClassVar[Program | None] = None
     """While a setup function runs: what the context that it makes goes on with."""
     _world: ClassVar[World] = World()
+    """What contexts meet; a test puts its own here."""
 
     def __init__(
         self, sparkContext: SparkContext | SparkConf, batchDuration: float | None = None, jssc: None = None
@@ -90,7 +91,7 @@ class StreamingContext(Inputs):
                 + ("; pass spark.sparkContext" if hasattr(sparkContext, "sparkContext") else "")
             )
         self._sc = sparkContext
-        _use_this_python_in(sparkContext)
+        use_this_python_in(sparkContext)
         self._graph = Graph()
         self._bus = ListenerBus()
         self._query: Query | None = None
@@ -99,7 +100,7 @@ class StreamingContext(Inputs):
         self._stopped = False
         self._started_at = ""
         self._stopped_at = ""
-        self._paced: bool | None = None
+        self._paced = str(sparkContext._conf.get(PACED, "true")).lower() != "false"
         self._remember_ms: int | None = None
         self._checkpoint: str | None = None
         self._saved = StreamingContext._predecessor
@@ -186,8 +187,7 @@ class StreamingContext(Inputs):
         DStreamTypeError
             If `setupFunc` is no function, or gives no StreamingContext.
         """
-        path = directory_name(checkpointPath)
-        path = cls._world.directory(path)
+        path = cls._world.directory(directory_name(checkpointPath))
         if not callable(setupFunc):
             raise DStreamTypeError("setupFunc should be callable.")
         use_this_python()
@@ -260,13 +260,10 @@ class StreamingContext(Inputs):
                     raise DStreamStateError("The SparkContext of this StreamingContext has been stopped.")
                 show_logs()
                 self._world.begin(self._graph)
-                paced = self._paced
-                if paced is None:
-                    paced = str(self._sc._conf.get(PACED, "true")).lower() != "false"
                 remember_ms = self._remember_ms or 0
                 checkpoint = self._checkpoint_directory()
                 self._query = Query(
-                    self._sc, self._graph, self._interval_ms, remember_ms, self._parallelism, paced, checkpoint,
+                    self._sc, self._graph, self._interval_ms, remember_ms, self._parallelism, self._paced, checkpoint,
                     self._recovery(), self._bus, self._world,
                 )  # fmt: skip
                 self._query.start()
@@ -467,22 +464,6 @@ class StreamingContext(Inputs):
         if directory.isDefined():
             return open_directory(self._sc, f"{directory.get()}/dstreams-{uuid.uuid4()}", shared=True)
         raise DStreamStateError.no_checkpoint()
-
-
-def use_this_python() -> None:
-    """Let local workers run with the interpreter of this program; PySpark would take ``python3`` from PATH."""
-    if "PYSPARK_PYTHON" not in os.environ and "PYSPARK_DRIVER_PYTHON" not in os.environ:
-        os.environ["PYSPARK_PYTHON"] = sys.executable
-
-
-def _use_this_python_in(sc: SparkContext) -> None:
-    """Do the same in a local SparkContext that exists, unless the user chose an interpreter."""
-    if (
-        str(sc.master).startswith("local")
-        and "PYSPARK_PYTHON" not in os.environ
-        and not sc._conf.contains("spark.pyspark.python")
-    ):
-        sc.pythonExec = sys.executable
 
 
 def _file_of(function: Callable[..., Any]) -> str:

@@ -203,6 +203,27 @@ def test_stop_cancels_a_long_batch(streaming):
     assert time.monotonic() - started < 15
 
 
+@pytest.mark.slow
+def test_stop_leaves_a_function_that_never_returns_behind(streaming):
+    ssc = streaming()
+    running, give_up = threading.Event(), threading.Event()
+
+    def never(rdd):
+        running.set()
+        give_up.wait()
+
+    endless(ssc).foreachRDD(never)
+    ssc.start()
+    assert running.wait(200)
+    stopping = threading.Thread(target=ssc.stop, args=(False,), daemon=True)
+    stopping.start()
+    stopping.join(200)
+    returned = not stopping.is_alive()
+    give_up.set()
+    assert returned
+    assert ssc.awaitTerminationOrTimeout(0) is True
+
+
 def test_graceful_stop_takes_what_was_received(streaming):
     from tests.programs.feed import Feed
 
@@ -279,7 +300,6 @@ print("stopped", sc._jsc is None)
     assert "Traceback" not in done.stderr, done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_interrupt_without_a_graceful_stop():
     """Ctrl-C is PySpark's, as on the old engine: awaitTermination raises KeyboardInterrupt."""

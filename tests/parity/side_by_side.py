@@ -18,7 +18,7 @@ from pyspark.streaming import StreamingContext as OldStreamingContext
 from dstreams import StreamingContext
 from tests.harness import Parts, run_table
 
-__all__ = ["Program", "Result", "add", "listed", "normal", "on_both_engines", "table", "wanted"]
+__all__ = ["Program", "Result", "add", "listed", "normal", "on_both_engines", "rows", "table", "wanted"]
 
 INTERVAL = 0.5
 """Seconds between two batches of the old engine; ours does not wait."""
@@ -98,9 +98,14 @@ def _run(
     return result
 
 
+def rows(parts: Parts | None) -> Any:
+    """All records, in an order that can be compared; None where there was no RDD."""
+    return None if parts is None else listed(record for part in parts for record in part)
+
+
 def normal(parts: Parts | None, by_partition: bool) -> Any:
     if parts is None:
         return "not called"
     if by_partition:
         return [listed(part) for part in parts]
-    return len(parts), listed(record for part in parts for record in part)
+    return len(parts), rows(parts)

@@ -15,7 +15,7 @@ from pyspark.streaming import StreamingListener as OldStreamingListener
 
 from dstreams import StreamingContext, StreamingListener
 from tests.harness import run_table
-from tests.parity.side_by_side import add, listed
+from tests.parity.side_by_side import add, rows
 
 pytestmark = pytest.mark.parity
 
@@ -78,12 +78,8 @@ def streams_of(ssc: Any) -> dict[str, Any]:
 def test_streams_without_an_rdd_and_slow_ones() -> None:
     def program(ssc: Any, _: Any) -> Any:
         streams = streams_of(ssc)
-        rows = run_table(ssc, streams, streams["numbers"], 4)
-        return {
-            name: [None if row[name] is None else listed(record for part in row[name] for record in part)
-                   for row in rows]
-            for name in streams
-        }  # fmt: skip
+        batches = run_table(ssc, streams, streams["numbers"], 4)
+        return {name: [rows(batch[name]) for batch in batches] for name in streams}
 
     theirs, ours = on_both(program)
     assert ours == theirs

@@ -15,8 +15,9 @@ from pyspark import SparkContext
 from pyspark.streaming import StreamingContext as OldStreamingContext
 
 from dstreams import DStream, StreamingContext
-from tests.harness import flatten, run_table
+from tests.harness import run_table
 from tests.parity.generated import BATCHES, INTERVAL, MadeUp, compare, programs
+from tests.parity.side_by_side import rows
 
 pytestmark = pytest.mark.parity
 
@@ -40,8 +41,8 @@ def _directory(spark_context: SparkContext, tmp_path_factory: pytest.TempPathFac
 def run(make_context: Any, program: MadeUp) -> list[dict[str, list[Any] | None]]:
     ssc = make_context()
     streams, pulse = program.build(ssc)
-    rows = run_table(ssc, streams, pulse, BATCHES, timeout=120)
-    return [{name: flatten(parts) for name, parts in row.items()} for row in rows]
+    batches = run_table(ssc, streams, pulse, BATCHES, timeout=120)
+    return [{name: rows(parts) for name, parts in batch.items()} for batch in batches]
 
 
 def run_old(sc: SparkContext, program: MadeUp) -> list[dict[str, list[Any] | None]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pyspark import SparkContext
 
-from tests.parity.side_by_side import Program, Result, add, listed, on_both_engines, table, wanted
+from tests.parity.side_by_side import Program, Result, add, listed, on_both_engines, rows, table, wanted
 
 pytestmark = pytest.mark.parity
 
@@ -159,11 +159,6 @@ def results(
 def test_same_results(program: Program, results: tuple[Result, Result]) -> None:
     theirs, ours = ([rows(batch[program.name]) for batch in result] for result in results)
     assert ours == theirs
-
-
-def rows(parts: Any) -> Any:
-    """All records, in an order that can be compared; None where there was no RDD."""
-    return None if parts is None else listed(record for part in parts for record in part)
 
 
 def test_the_programs_do_something(results: tuple[Result, Result]) -> None:

@@ -334,6 +334,7 @@ class Disk:
     def close(self) -> None:
         self.free()
         if self.mounted:
+            # Lazy: it was busy once after the program had ended, by what is not known.
             subprocess.run(["umount", "--lazy", str(self.directory)], check=True)
 
 

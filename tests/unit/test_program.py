@@ -1,3 +1,5 @@
+"""The saved program: what becomes of its settings."""
+
 from __future__ import annotations
 
 import pytest

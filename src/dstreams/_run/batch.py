@@ -132,7 +132,7 @@ class BatchSide:
         bus: ListenerBus,
         remember_ms: int,
         failed: Callable[[BaseException], None],
-        watch: Callable[[Output, datetime, RDD[Any]], None],
+        watch: Callable[[Output, RDD[Any]], None],
     ) -> None:
         self._sc = sc
         self._graph = graph
@@ -209,7 +209,7 @@ class BatchSide:
         info._outputOperationInfos[output.number] = report
         self._bus.post("onOutputOperationStarted", "outputOperationInfo", replace(report))
         try:
-            self._watch(output, batch.time, rdd)
+            self._watch(output, rdd)
             if output.look is None:
                 output.run(batch.time, rdd)
             else:

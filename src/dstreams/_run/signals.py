@@ -191,7 +191,7 @@ class Signals:
     def _finish(self, number: int) -> None:
         """Finish the running batch, then end the program with 0, by itself if it waits for that."""
         log.info("%s: ending with the batch of this interval", signal.Signals(number).name)
-        levels = {logger: set_level(self._sc, logger, "ERROR") for logger in _NOISY}
+        levels = self._hush()
         self._quietly(lambda: self._stop(True))
         if self._aborting:
             return
@@ -211,8 +211,7 @@ class Signals:
     def _abort(self, number: int) -> None:
         """Stop at once, then end the program as the signal does without us."""
         log.info("%s: ending at once", signal.Signals(number).name)
-        for logger in _NOISY:
-            set_level(self._sc, logger, "ERROR")
+        self._hush()
         stopping = threading.Thread(target=self._quietly, args=(lambda: self._stop(False),), daemon=True)
         stopping.start()
         stopping.join(_IMMEDIATE_SECONDS)
@@ -222,6 +221,10 @@ class Signals:
             self._quietly(self._sc.stop)
         self._remove_hook()
         self._wake(number)
+
+    def _hush(self) -> dict[str, str | None]:
+        """Keep Spark from warning of what an end brings with it; return the levels before."""
+        return {logger: set_level(self._sc, logger, "ERROR") for logger in _NOISY}
 
     def _wake(self, number: int) -> None:
         """Let the handler run once more, also where the main thread sleeps."""

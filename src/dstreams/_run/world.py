@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dstreams._run.clock import Clock
@@ -33,7 +32,7 @@ class World:
         """Return the clock of the program."""
         return Clock(interval_ms, logical, paced)
 
-    def output(self, output: Output, time: datetime, rdd: RDD[Any]) -> None:
+    def output(self, output: Output, rdd: RDD[Any]) -> None:
         """Look at the RDD of an output, before the output does."""
 
     def may_commit(self) -> bool:

@@ -22,7 +22,7 @@ from dstreams._sources.start import Start, count
 if TYPE_CHECKING:
     from pyspark import RDD
 
-__all__ = ["InitialSource", "QueueSource", "slices"]
+__all__ = ["InitialSource", "QueueReader", "QueueSource", "list_chunks", "slices"]
 
 
 def slices(data: list[Any], partitions: int, batch_size: int = 1024) -> list[list[Any]]:
@@ -34,6 +34,11 @@ def slices(data: list[Any], partitions: int, batch_size: int = 1024) -> list[lis
     batches = [data[i : i + size] for i in range(0, len(data), size)]
     bounds = [i * len(batches) // partitions for i in range(partitions + 1)]
     return [[record for batch in batches[low:high] for record in batch] for low, high in pairwise(bounds)]
+
+
+def list_chunks(records: list[Any], partitions: int) -> list[list[bytes]]:
+    """Chunks of each partition of a list."""
+    return [[write_chunk(part)] if part else [] for part in slices(records, partitions)]
 
 
 class _Saved:
@@ -147,7 +152,7 @@ class QueueSource(Source):
         if isinstance(part, _Saved):
             return part.partitions()
         if isinstance(part, list):
-            return [[write_chunk(records)] if records else [] for records in slices(part, self._parallelism)]
+            return list_chunks(part, self._parallelism)
         found: list[list[Any]] = part.glom().collect()
         return [[write_chunk(records)] if records else [] for records in found]
 

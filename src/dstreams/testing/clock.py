@@ -73,8 +73,3 @@ class HandClock(Clock):
                 lambda: ((self.last_ms or 0) >= time_ms and self._waiting > 0) or (self.ended and self.due_ms is None),
                 timeout,
             )
-
-    @property
-    def over(self) -> bool:
-        """True when no batch is under way and none follows."""
-        return self.ended and self.due_ms is None

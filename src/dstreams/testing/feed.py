@@ -6,9 +6,8 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from dstreams._plan.chunks import write_chunk
 from dstreams._sources.link import CLOCK, Link
-from dstreams._sources.queue import QueueReader, slices
+from dstreams._sources.queue import QueueReader, list_chunks
 from dstreams._sources.register import load_stream
 from dstreams._sources.source import Source
 from dstreams._sources.start import Start, count
@@ -35,6 +34,10 @@ class Feed:
         if position == 0:
             self._batches.clear()
         self._next = position
+
+    def batch(self, number: int) -> list[Any]:
+        """Return the records of a batch, from 0."""
+        return self._batches.get(number, [])
 
     def put(self, records: list[Any]) -> None:
         """Give the records of the next batch."""
@@ -86,10 +89,10 @@ class FedSource(Source):
     def element(self, n: int) -> list[tuple[list[bytes], str | None]]:
         """Partitions of the n-th batch (from 0)."""
         assert self.feed is not None
-        records = self.feed._batches.get(n, [])
+        records = self.feed.batch(n)
         if not records:
             return []
         try:
-            return [([write_chunk(part)] if part else [], None) for part in slices(records, self._parallelism)]
+            return [(chunks, None) for chunks in list_chunks(records, self._parallelism)]
         except Exception as error:
             return [([], f"{self.text}: records of the test could not be pickled: {error}")]

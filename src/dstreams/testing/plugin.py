@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from pyspark import SparkContext
 
-if TYPE_CHECKING:
-    from pyspark import SparkContext
-
-    from dstreams import StreamingContext
-    from dstreams.testing.run import StreamTest
+from dstreams import StreamingContext
+from dstreams.testing.run import StreamTest
 
 
 def _spark_context(request: pytest.FixtureRequest) -> SparkContext:
@@ -27,8 +25,6 @@ def _spark_context(request: pytest.FixtureRequest) -> SparkContext:
 @pytest.fixture
 def stream_test(request: pytest.FixtureRequest) -> Iterator[Callable[..., StreamTest]]:
     """Give a function that starts a program for a test, ``run = stream_test(program)``; see StreamTest."""
-    from dstreams.testing.run import StreamTest
-
     sc = _spark_context(request)
     started: list[StreamTest] = []
 
@@ -49,8 +45,6 @@ def streaming_context(request: pytest.FixtureRequest) -> Iterator[StreamingConte
 
     Where all its inputs are queueStreams its batches follow each other at once, with the same times and results.
     """
-    from dstreams import StreamingContext
-
     ssc = StreamingContext(_spark_context(request), 1)
     ssc._paced = False
     yield ssc

@@ -18,7 +18,7 @@ from pyspark import SparkContext
 from dstreams import DStream, StreamingContext, compat
 from dstreams.errors import DStreamTypeError
 
-__all__ = ["ProgramThread", "as_function", "takes_context"]
+__all__ = ["ProgramThread", "as_function", "returned_streams", "takes_context"]
 
 
 def as_function(program: Any, args: Sequence[str]) -> Callable[..., Any]:

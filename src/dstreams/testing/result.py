@@ -64,13 +64,14 @@ class BatchResult(Mapping[str, "list[Any] | None"]):
         AssertionError
             Tells for each output that differs which records are missing and which were not expected.
         """
+        assert len(expected) <= len(self), f"{len(expected)} outputs expected, there are {len(self)}: {list(self)}"
         wanted: list[tuple[str | int, Sequence[Any] | None]] = [*enumerate(expected), *named.items()]
         wrong = [text for output, records in wanted if (text := self._compare(output, records))]
         assert not wrong, f"batch {self.time}: " + "; ".join(wrong)
         return self
 
     def _compare(self, output: str | int, expected: Sequence[Any] | None) -> str:
-        name = list(self._records)[output] if isinstance(output, int) and output < len(self) else str(output)
+        name = list(self)[output] if isinstance(output, int) else output
         found = self[output]
         if found is None or expected is None:
             if found is expected:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from dstreams._run.query import Query
+    from dstreams.testing.clock import HandClock
 
 __all__ = ["StreamTest"]
 
@@ -65,6 +66,8 @@ class StreamTest:
     ------
     ProgramFailed
         If the program raises, or does not start a context.
+    DStreamStateError
+        If another context is running in this process.
 
     Notes
     -----
@@ -84,15 +87,17 @@ class StreamTest:
         timeout: float = 60,
         start: datetime = _START,
     ) -> None:
+        if (running := StreamingContext.getActive()) is not None:
+            raise DStreamStateError.other_active(running._started_at)
         self._sc = sc
-        self._function = as_function(program, args)
-        self._given = takes_context(self._function)
+        self._args = args
+        self._take(program)
+        to_milliseconds(interval, "interval")
         self._interval = interval
         self._checkpoint = checkpoint
         self._timeout = timeout
         self._root = tempfile.mkdtemp(prefix="dstreams-test-")
         now_ms = int(start.timestamp() * 1000)
-        to_milliseconds(interval, "interval")
         self._world = HandWorld(self._root, inputs or {}, sc.defaultParallelism, now_ms, own_state=self._given)
         self._changed = threading.Condition()
         self._thread: ProgramThread | None = None
@@ -223,8 +228,7 @@ class StreamTest:
             )
         self._end()
         if program is not None:
-            self._function = as_function(program, ())
-            self._given = takes_context(self._function)
+            self._take(program)
         if self._world.hand_clock is not None:
             self._world.now_ms = self._world.hand_clock.last_ms or self._world.now_ms
         self._launch()
@@ -243,6 +247,10 @@ class StreamTest:
         shutil.rmtree(self._root, ignore_errors=True)
 
     # ------------------------------------------------------------------ the program
+
+    def _take(self, program: Callable[..., Any] | str | Path) -> None:
+        self._function = as_function(program, self._args)
+        self._given = takes_context(self._function)
 
     def _launch(self) -> None:
         StreamingContext._world = self._world
@@ -292,7 +300,7 @@ class StreamTest:
         return self._ssc._query
 
     @property
-    def _clock(self) -> Any:
+    def _clock(self) -> HandClock:
         assert self._world.hand_clock is not None
         return self._world.hand_clock
 

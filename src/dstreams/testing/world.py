@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from dstreams._run.frontier import EmptyRDD
@@ -88,7 +88,7 @@ class HandWorld(World):
         self.feeds = feeds
         self.outputs = list(graph.outputs)
 
-    def output(self, output: Output, time: datetime, rdd: RDD[Any]) -> None:
+    def output(self, output: Output, rdd: RDD[Any]) -> None:
         """Keep what an output gets; where its function computes the RDD too, that is not done twice."""
         if not isinstance(rdd, EmptyRDD) and not rdd.is_cached:
             self._kept.append(rdd.cache())
@@ -113,11 +113,7 @@ class HandWorld(World):
         for output in self.outputs:
             hint = output.hint.rpartition(".")[2]
             base = self.named.get(output.number) or (hint if hint.isidentifier() else output.op)
-            name, number = base, 1
-            while name in names:
-                number += 1
-                name = f"{base} {number}"
-            names[name] = output
+            names[_unique(base, names, " ")] = output
         return names
 
     def _names(self, sources: list[Node]) -> dict[Node, str]:
@@ -137,10 +133,11 @@ class HandWorld(World):
             source = node.source
             if node in named or source is None or (source.logical and not isinstance(source, FedSource)):
                 continue
-            base = node.name or node.op
-            name, number = base, 1
-            while name in named.values():
-                number += 1
-                name = f"{base}_{number}"
-            named[node] = name
+            named[node] = _unique(node.name or node.op, named.values(), "_")
         return named
+
+
+def _unique(base: str, taken: Collection[str], separator: str) -> str:
+    """Name that is not taken: `base`, or with the first number that makes it another."""
+    numbered = (f"{base}{separator}{number}" for number in count(2))
+    return next(name for name in chain([base], numbered) if name not in taken)
