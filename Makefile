@@ -22,7 +22,7 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test test-all lint types check format examples docs parity bench bench-quick bench-memory dist clean
+.PHONY: help setup dev run test test-all coverage lint types check format examples docs parity bench bench-quick bench-memory dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,12 @@ test: $(READY) ## run the tests that are not marked slow
 
 test-all: $(READY) ## run all tests
 	@$(WITH_JAVA) $(PY) -m pytest $(ARGS)
+
+coverage: $(READY) ## run the same tests as `make test`, and report which lines and branches they ran
+	@rm -f .coverage .coverage.*
+	@$(WITH_JAVA) $(PY) -m coverage run -m pytest -m "not slow" $(ARGS)
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report
 
 examples: $(READY) ## run the examples
 	@$(WITH_JAVA) $(PY) examples/main_job.py
