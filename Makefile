@@ -10,6 +10,7 @@ BOOTSTRAP_ARGS ?=
 PY := .venv/bin/python
 READY := .venv/ready
 READY_DEV := .venv/ready-dev
+JARS := .jars/ready
 
 # A Spark installation in the user's environment must not replace the one in .venv.
 unexport SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE SPARK_API_MODE SPARK_CONNECT_MODE_ENABLED
@@ -22,25 +23,27 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test test-all coverage lint types check format examples docs parity bench bench-quick bench-memory dist clean
+.PHONY: help setup jars dev run test test-all coverage lint types check format examples docs parity bench bench-quick bench-memory dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## create .venv with dstreams and what its tests need, find or install Java
 
+jars: $(JARS) ## fetch Spark's Kafka connector and a Kafka broker into .jars (with Maven)
+
 dev: $(READY_DEV) ## the same, with ruff, mypy and build
 
 run: $(READY) ## run the main job (examples/main_job.py)
 	@$(WITH_JAVA) $(PY) examples/main_job.py $(ARGS)
 
-test: $(READY) ## run the tests that are not marked slow
+test: $(READY) $(JARS) ## run the tests that are not marked slow
 	@$(WITH_JAVA) $(PY) -m pytest -m "not slow" $(ARGS)
 
-test-all: $(READY) ## run all tests
+test-all: $(READY) $(JARS) ## run all tests
 	@$(WITH_JAVA) $(PY) -m pytest $(ARGS)
 
-coverage: $(READY) ## run the same tests as `make test`, and report which lines and branches they ran
+coverage: $(READY) $(JARS) ## run the same tests as `make test`, and report which lines and branches they ran
 	@rm -f .coverage .coverage.*
 	@$(WITH_JAVA) $(PY) -m coverage run -m pytest -m "not slow" $(ARGS)
 	@$(PY) -m coverage combine --quiet
@@ -55,7 +58,7 @@ docs: $(READY) ## write docs/compatibility.md from the code
 
 # How many programs to make up, for example: make parity N=200
 N := 50
-parity: $(READY) ## compare N made-up programs with the engine that PySpark ships (N=50)
+parity: $(READY) $(JARS) ## compare N made-up programs with the engine that PySpark ships (N=50)
 	@$(WITH_JAVA) DSTREAMS_PARITY=$(N) $(PY) -m pytest -m "not slow" tests/parity/test_generated.py $(ARGS)
 
 lint: $(READY_DEV) ## check style and formatting (ruff)
@@ -85,10 +88,14 @@ dist: $(READY_DEV) ## build the wheel, the sdist and dist/dstreams.zip for --py-
 	$(PY) -m build
 	cp dist/dstreams-*.whl dist/dstreams.zip
 
-clean: ## remove build outputs and caches (not .venv and .jdk)
+clean: ## remove build outputs and caches (not .venv, .jdk and .jars)
 	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache
 	rm -rf spark-warehouse metastore_db derby.log artifacts checkpoint
 	find . -name __pycache__ -type d ! -path './.venv/*' -prune -exec rm -rf {} +
+
+$(JARS): tools/fetch_jars.py $(wildcard tools/jars/*.xml)
+	@$(PYTHON) tools/fetch_jars.py
+	@touch $@
 
 $(READY): pyproject.toml tools/bootstrap.py
 	@$(PYTHON) tools/bootstrap.py --extra test $(BOOTSTRAP_ARGS)

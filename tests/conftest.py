@@ -15,6 +15,7 @@ from pyspark import SparkContext
 from pytest_spark.config import SparkConfigBuilder
 
 from dstreams import StreamingContext
+from tests.kafka_broker import CONNECTOR, Broker
 
 SETTINGS = {
     # Programs that read queues only run as fast as they can, with exactly the same results.
@@ -34,6 +35,7 @@ def pytest_configure() -> None:
     conf = SparkConfigBuilder.get()
     for key, value in SETTINGS.items():
         conf.set(key, value)
+    conf.set("spark.jars", ",".join(map(str, CONNECTOR.glob("*.jar"))))
 
 
 @pytest.fixture
@@ -58,3 +60,10 @@ def _nothing_left_running() -> Iterator[None]:
     if left is not None:
         left.stop(stopSparkContext=False)
     assert left is None, "the test left a StreamingContext running"
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Give a Kafka broker that all tests share; each makes topics of its own."""
+    with Broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running

@@ -11,15 +11,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD, StorageLevel
+from pyspark.core.rdd import PipelinedRDD
 
 from dstreams._plan.graph import Graph, Missing, Node, Output
 from dstreams._run.failures import as_user_error
 from dstreams._run.frontier import EmptyRDD, Frontier, row_decoder
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, OutputInfo, Time, now_ms
+from dstreams._sources.source import Read
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "BatchSide"]
 
+Span = tuple[str | None, str | None]
+"""Offsets before and at the end of a batch, as Spark writes them."""
 _LOOK_PARTITIONS = 32
 """An output that only looks asks at most so many partitions at once."""
 
@@ -49,13 +54,19 @@ class Batch:
         RDDs of the streaming side.
     placement : Placement
         Which nodes those are.
+    span : callable
+        Where the batch begins and ends in the source that a node is.
     """
 
-    def __init__(self, sc: SparkContext, when: BatchTime, frontier: Frontier, placement: Placement) -> None:
+    def __init__(
+        self, sc: SparkContext, when: BatchTime, frontier: Frontier, placement: Placement, span: Callable[[Node], Span]
+    ) -> None:
         self.when = when
         self.time = datetime.fromtimestamp(when.now_ms / 1000)
         self._sc = sc
         self._placement = placement
+        self._span = span
+        self._main = frontier
         self._frontiers = dict.fromkeys(placement.frontier, frontier)
         self._rdds: dict[Node, RDD[Any] | None] = {}
         self._persisted: list[RDD[Any]] = []
@@ -79,11 +90,16 @@ class Batch:
         for frontier in {id(frontier): frontier for frontier in self._frontiers.values()}.values():
             frontier.forget()
 
+    def read(self, node: Node) -> Read:
+        """What the batch reads of a source."""
+        return Read(partial(self._span, node), partial(self._main.read, node))
+
     def _make(self, node: Node) -> RDD[Any] | None:
         if not self.when.due(node.slide_ms):
             return None
         if node in self._frontiers:
-            return self._frontiers[node].rdd(node)
+            rdd = self._frontiers[node].rdd(node)
+            return rdd if node.source is None else node.source.hand_over(rdd, self.read(node))
         parents = [self.rdd(parent) for parent in node.parents]
         if node.missing is Missing.SKIP and any(parent is None for parent in parents):
             return None
@@ -121,6 +137,8 @@ class BatchSide:
         Takes the exception of a batch or output that failed.
     watch : callable
         Gets each output with its RDD before the output runs.
+    span : callable
+        Where a batch, by its number, begins and ends in the source that a node is.
     """
 
     def __init__(
@@ -133,6 +151,7 @@ class BatchSide:
         remember_ms: int,
         failed: Callable[[BaseException], None],
         watch: Callable[[Output, RDD[Any]], None],
+        span: Callable[[int, Node], Span],
     ) -> None:
         self._sc = sc
         self._graph = graph
@@ -142,17 +161,20 @@ class BatchSide:
         self._remember_ms = remember_ms
         self._failed = failed
         self._watch = watch
+        self._span = span
         self._decoder = row_decoder(plan.frame.sparkSession, plan)
         self.exchanges: list[Exchange] = []
         self.remembered: dict[int, Batch] = {}
 
-    def run(self, jdf: JavaObject, when: BatchTime, inputs: dict[int, InputInfo], strict: bool) -> bool:
+    def run(self, jdf: JavaObject, number: int, when: BatchTime, inputs: dict[int, InputInfo], strict: bool) -> bool:
         """Run all outputs of one batch.
 
         Parameters
         ----------
         jdf : JavaObject
             The batch's DataFrame.
+        number : int
+            Spark's number of the batch.
         when : BatchTime
             Batch time.
         inputs : dict of int to InputInfo
@@ -168,7 +190,8 @@ class BatchSide:
         time_ms = when.now_ms
         info = BatchInfo(Time(time_ms), now_ms(), inputs)
         try:
-            batch = Batch(self._sc, when, Frontier(self._sc, jdf, self._plan, self._decoder), self._placement)
+            frontier = Frontier(self._sc, jdf, self._plan, self._decoder)
+            batch = Batch(self._sc, when, frontier, self._placement, partial(self._span, number))
             self.remembered[time_ms] = batch
             for exchange in self.exchanges:
                 batch.exchange(exchange)
@@ -179,7 +202,7 @@ class BatchSide:
             # The operators have not all run: Spark refuses to commit that.
             return not (strict or self._plan.piped or self.exchanges)
         if not jobs:  # no stream that an output looks at is due
-            self._complete(time_ms)
+            self._complete(batch)
             return True
         self._bus.post("onBatchSubmitted", "batchInfo", info.copy())
         info._processingStartTime = now_ms()
@@ -190,7 +213,7 @@ class BatchSide:
         if strict and not all(succeeded):
             self._forget(time_ms)
             return False
-        self._complete(time_ms)
+        self._complete(batch)
         return True
 
     def forget_all(self) -> None:
@@ -198,10 +221,13 @@ class BatchSide:
         for batch in self.remembered.values():
             batch.forget()
 
-    def _complete(self, time_ms: int) -> None:
+    def _complete(self, batch: Batch) -> None:
         for exchange in self.exchanges:
             exchange.complete()
-        self._forget(time_ms)
+        for node in self._graph.nodes:
+            if node.source is not None:
+                node.source.completed(self._sc, batch.read(node))
+        self._forget(batch.when.now_ms)
 
     def _run_output(self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo) -> bool:
         """Run an output; False if it failed."""
@@ -233,7 +259,7 @@ def _first(rdd: RDD[Any], number: int) -> list[Any]:
         return rdd.take(number)
     # A worker whose input is not read to its end is thrown away, and starting one costs more than unpickling what is
     # left. Where functions of the program come in between, they are not called for records that nobody looks at.
-    plain = type(rdd) is RDD
+    plain = not isinstance(rdd, PipelinedRDD)
 
     def look(records: Iterable[Any]) -> list[Any]:
         records = iter(records)

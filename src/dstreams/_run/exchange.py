@@ -156,7 +156,7 @@ class Exchange:
 
     # ------------------------------------------------------------------ called by Spark, on the inner query's thread
 
-    def _on_batch(self, jdf: JavaObject) -> None:
+    def _on_batch(self, jdf: JavaObject, _: int) -> None:
         try:
             frontier = Frontier(self._sc, jdf, self.plan, self._decoder)
         except BaseException as error:

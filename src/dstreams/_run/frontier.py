@@ -155,6 +155,16 @@ class Frontier:
         rdd.partitioner = branch.partitioner
         return rdd
 
+    def read(self, node: Node) -> JavaObject | None:
+        """RDD in which Spark reads the source that a frontier node is; None for another node."""
+        part = self._parts.get(node)
+        if part is None or len(part.members) != 1:
+            return None
+        (rdd,) = part.members
+        while not rdd.dependencies().isEmpty():
+            rdd = rdd.dependencies().head().rdd()
+        return rdd
+
     def forget(self) -> None:
         """Give back the memory of the pipe; what has been made of it can not be computed again."""
         if self._pipe is not None:

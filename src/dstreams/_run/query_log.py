@@ -146,6 +146,25 @@ class QueryLog:
                 return batch
         return None
 
+    def span(self, batch: int, line: int, number: int) -> tuple[str | None, str | None]:
+        """Where a batch begins and ends in a source.
+
+        Parameters
+        ----------
+        batch : int
+            Number of the batch.
+        line : int
+            Which line of the offset log is the source's.
+        number : int
+            Spark's number of the source.
+        """
+        at = self._read(batch).sources[line]
+        if batch > 0 and (before := self._read(batch - 1).sources[line]) is not None:
+            return before, at
+        # Where the source began is in its own log: a byte, the version, and the offset.
+        first = self._files.read(f"sources/{number}/0").decode() if self._files.exists(f"sources/{number}/0") else ""
+        return first.partition("\n")[2] or None, at
+
     def forget(self, batch: int) -> None:
         """Forget that a batch was begun."""
         self._files.delete(f"offsets/{batch}")

@@ -97,12 +97,12 @@ def bucket_ids(sc: SparkContext, op: int, partitions: int) -> list[int]:
     return [found[partition] for partition in range(partitions)]
 
 
-def temporary_checkpoint(sc: SparkContext) -> str | None:
-    """Make a directory for the offset log of a program without a checkpoint directory; None leaves it to Spark.
+def temporary_checkpoint() -> str:
+    """Make a directory of the driver's for the offset log of a program without a checkpoint directory.
 
     Spark would make one too, with a warning that the program's user can do nothing about.
     """
-    return tempfile.mkdtemp(prefix="dstreams-") if _local_files(sc) else None
+    return tempfile.mkdtemp(prefix="dstreams-")
 
 
 def _local_files(sc: SparkContext) -> bool:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Stopped", "start_stream"]
 
 
+OnBatch = Callable[["JavaObject", int], None]
+
+
 class Stopped(Exception):
     """Raised into Spark from our callback, to end a query before a batch; short, since Spark searches its text."""
 
@@ -33,12 +36,12 @@ _our_stop = _OurStop()
 class _Callback:
     """What Spark's ``foreachBatch`` calls. Ours, because PySpark's makes a new session for every batch."""
 
-    def __init__(self, on_batch: Callable[[JavaObject], None]) -> None:
+    def __init__(self, on_batch: OnBatch) -> None:
         self._on_batch = on_batch
 
     def call(self, jdf: JavaObject, batch_id: int) -> None:
         """Run one batch."""
-        self._on_batch(jdf)
+        self._on_batch(jdf, batch_id)
 
     class Java:
         """Tells py4j which interface this is."""
@@ -47,7 +50,7 @@ class _Callback:
 
 
 def start_stream(
-    frame: DataFrame, on_batch: Callable[[JavaObject], None], interval_ms: int, directory: str | None, name: str | None
+    frame: DataFrame, on_batch: OnBatch, interval_ms: int, directory: str | None, name: str | None
 ) -> JavaObject:
     """Start a query, and return it as soon as Spark has accepted it.
 
@@ -56,8 +59,8 @@ def start_stream(
     frame : DataFrame
         What it computes.
     on_batch : callable
-        Gets the DataFrame of each batch, on Spark's thread; if it raises, the query ends and the batch is not
-        committed.
+        Gets the DataFrame and the number of each batch, on Spark's thread; if it raises, the query ends and the
+        batch is not committed.
     interval_ms : int
         Interval of the trigger in ms; 0 for batches that follow each other at once.
     directory : str, optional

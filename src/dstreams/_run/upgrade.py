@@ -194,7 +194,7 @@ class Upgrade:
         for level, exchanges in enumerate(layout.operators):
             frame = stateful(frame, TakeOver(exchanges), STORED, f"state-{level}")
 
-        def run(jdf: JavaObject) -> None:
+        def run(jdf: JavaObject, _: int) -> None:
             jdf.queryExecution().toRdd().count()
 
         jquery = start_stream(frame, run, 0, directory, f"{self.new.app} (dstreams), upgrade")

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dstreams._plan.chunks import read_chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark import SparkContext
+    from py4j.java_gateway import JavaObject
+    from pyspark import RDD, SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
     from dstreams._sources.link import Link
     from dstreams._sources.start import Start
 
-__all__ = ["Source"]
+__all__ = ["Read", "Source"]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a batch reads of a source; looked up when it is asked for.
+
+    Attributes
+    ----------
+    span : callable
+        Gives the offsets before and at the end of the batch, as Spark writes them; None where there is none.
+    rdd : callable
+        Gives the RDD in which Spark reads the source; None where nothing is read.
+    """
+
+    span: Callable[[], tuple[str | None, str | None]]
+    rdd: Callable[[], JavaObject | None]
 
 
 class Source(ABC):
@@ -59,6 +77,16 @@ class Source(ABC):
     def announce(self, sc: SparkContext) -> str | None:
         """One line about what the source reads or waits for, for the log at start."""
         return None
+
+    def hand_over(self, rdd: RDD[Any], read: Read) -> RDD[Any]:
+        """Give the batch side the RDD of the source's records, if it has more to say of them than they are."""
+        return rdd
+
+    def completed(self, sc: SparkContext, read: Read) -> None:  # noqa: B027 - most have nothing to do
+        """Note that the outputs of a batch have run."""
+
+    def close(self) -> None:  # noqa: B027
+        """Note that the query has ended."""
 
     def facts(self) -> dict[str, Any]:
         """What the source has to remember beyond its offset when a new program goes on with it; for JSON."""
