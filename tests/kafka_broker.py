@@ -110,7 +110,7 @@ class Broker:
     def grow(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions."""
         self._admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(30)
-        self._settle(lambda: len(self._partitions(topic)) == partitions)
+        self._settle(lambda: len(self._producer.list_topics(topic, 30).topics[topic].partitions) == partitions)
 
     def delete(self, topic: str) -> None:
         """Delete a topic."""

@@ -18,6 +18,7 @@ from pyspark import SparkConf, SparkContext
 from dstreams._plan.graph import Graph, Node, call_site
 from dstreams._plan.identity import match
 from dstreams._plan.placement import place
+from dstreams._run.before_spark import start_jvm
 from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
 from dstreams._run.explain import explain
 from dstreams._run.files import hadoop_files, jvm_reason
@@ -192,8 +193,10 @@ class StreamingContext(Inputs):
             raise DStreamTypeError("setupFunc should be callable.")
         use_this_python()
         sc = SparkContext._active_spark_context
-        if sc is None:
-            SparkContext._ensure_initialized()
+        if sc is None and not start_jvm(path):
+            ssc = cls._set_up(path, setupFunc, None)
+            ssc._script = _file_of(setupFunc)
+            return ssc
         assert SparkContext._jvm is not None
         try:
             files = hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path)

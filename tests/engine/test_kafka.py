@@ -306,7 +306,7 @@ def test_credentials_are_not_shown(streaming, broker, capfd):
 
 def test_decoder_that_raises(streaming, broker):
     topic = broker.topic()
-    broker.send(topic, ["good", b"\xff\xfe"])
+    broker.send(topic, ["good", "boom"])
     ssc = streaming()
 
     def strict(value):
@@ -316,11 +316,7 @@ def test_decoder_that_raises(streaming, broker):
 
     out = Output(KafkaUtils.createDirectStream(ssc, [topic], params(broker), valueDecoder=strict))
     ssc.start()
-    with pytest.raises(UnicodeDecodeError if False else Exception, match="utf-8"):
-        ssc.awaitTermination(120)
-    broker.send(topic, ["boom"])
-    out.wait_for(lambda o: True)
-    with pytest.raises(Exception, match="this value|utf-8"):
+    with pytest.raises(KeyError, match="this value"):
         ssc.awaitTermination(120)
     broker.send(topic, ["goes on"])
     out.wait_for(lambda o: ("goes on") in [v for _, v in o.elements])
@@ -336,9 +332,9 @@ def test_topic_that_is_deleted(streaming, broker):
     broker.send(lost, ["a"])
     out.wait_for(lambda o: len(o.elements) == 1)
     broker.delete(lost)
-    with pytest.raises(BatchError, match=lost) as raised:
+    with pytest.raises(BatchError, match=rf"{lost}.*: what it has to read is not there any more") as raised:
         ssc.awaitTermination(120)
-    assert "\tat " not in str(raised.value) and "failOnDataLoss" in str(raised.value)
+    assert "\tat " not in str(raised.value) and "'failOnDataLoss': 'false'" in str(raised.value)
     ssc.stop(stopSparkContext=False)
 
     lost = broker.topic()
@@ -354,9 +350,10 @@ def test_topic_that_is_deleted(streaming, broker):
     ssc.stop(stopSparkContext=False)
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [7, pytest.param(30, marks=pytest.mark.slow)])
 def test_broker_that_is_away_for_a_while(streaming, tmp_path, caplog, seconds):
     """The program waits, says so, and goes on with every record once."""
+    caplog.set_level("INFO", "dstreams")
     with Broker(tmp_path) as own:
         topic = own.topic(2)
         ssc = streaming()
@@ -371,3 +368,6 @@ def test_broker_that_is_away_for_a_while(streaming, tmp_path, caplog, seconds):
         out.wait_for(lambda o: len(o.elements) >= 2, 240)
         ssc.stop(stopSparkContext=False)
         assert values(out) == ["after", "before"]
+        said = [record.getMessage() for record in caplog.records if record.name == "dstreams"]
+        assert any(text.endswith(f"waiting for the brokers at {own.servers}, which do not answer") for text in said)
+        assert any(text.endswith(": goes on") for text in said)

@@ -92,7 +92,7 @@ class Batch:
 
     def read(self, node: Node) -> Read:
         """What the batch reads of a source."""
-        return Read(partial(self._span, node), partial(self._main.read, node))
+        return Read(partial(self._span, node), partial(self._main.inputs, node))
 
     def _make(self, node: Node) -> RDD[Any] | None:
         if not self.when.due(node.slide_ms):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from py4j.protocol import Py4JError
 from pyspark import RDD
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
@@ -155,15 +156,24 @@ class Frontier:
         rdd.partitioner = branch.partitioner
         return rdd
 
-    def read(self, node: Node) -> JavaObject | None:
-        """RDD in which Spark reads the source that a frontier node is; None for another node."""
+    def inputs(self, node: Node) -> list[JavaObject]:
+        """What each partition of a frontier node that is a source reads, as its data source has planned it."""
         part = self._parts.get(node)
         if part is None or len(part.members) != 1:
-            return None
+            return []
         (rdd,) = part.members
         while not rdd.dependencies().isEmpty():
             rdd = rdd.dependencies().head().rdd()
-        return rdd
+        if rdd.getClass().getSimpleName() != "DataSourceRDD":  # of an empty relation, which stands for no new data
+            return []
+        found = []
+        for partition in rdd.partitions():
+            try:
+                planned = partition.inputPartition()  # an Option in Spark 4.3
+            except Py4JError:
+                planned = partition.inputPartitions()  # a Seq before
+            found.append(planned.iterator().next())
+        return found
 
     def forget(self) -> None:
         """Give back the memory of the pipe; what has been made of it can not be computed again."""

@@ -29,14 +29,15 @@ if TYPE_CHECKING:
     from dstreams._run.files import Files
 
 __all__ = [
-    "OURS", "Program", "describe", "hashing", "pickle_graph", "read_graph", "read_program",
-    "save_program",
+    "FILE", "OURS", "Program", "describe", "hashing", "pickle_graph", "read_graph", "read_program",
+    "save_program", "without_process",
 ]  # fmt: skip
 
 OURS = "_dstreams"
 """Folder in the checkpoint directory where everything is that is not Spark's own."""
 FORMAT = 1
-_FILE = "program-"
+FILE = "program-"
+"""How the names of the files begin that a program is saved in."""
 _KEEP = 2
 
 _OF_THE_PROCESS = (
@@ -106,8 +107,8 @@ class Program:
     def spark_conf(self) -> SparkConf:
         """Settings for a SparkContext in a new process: the saved ones, where this process has none of its own."""
         conf = SparkConf()
-        for key, value in self.conf.items():
-            if key not in _OF_THE_PROCESS and (key == "spark.app.name" or not conf.contains(key)):
+        for key, value in without_process(self.conf).items():
+            if key == "spark.app.name" or not conf.contains(key):
                 conf.set(key, value)
         return conf
 
@@ -182,6 +183,11 @@ def _not_picklable(name: str, error: Exception) -> DStreamTypeError:
     )
 
 
+def without_process(conf: dict[str, str]) -> dict[str, str]:
+    """Of the settings of a program those that are not of one process."""
+    return {key: value for key, value in conf.items() if key not in _OF_THE_PROCESS}
+
+
 def save_program(files: Files, program: Program, payload: bytes, folder: str = OURS) -> None:
     """Write the next program file, and forget all but the newest ones.
 
@@ -199,10 +205,10 @@ def save_program(files: Files, program: Program, payload: bytes, folder: str = O
     numbers = _numbers(files)
     header = asdict(program) | {"size": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
     number = numbers[-1] + 1 if numbers else 1
-    files.write(f"{folder}/{_FILE}{number:06d}", json.dumps(header).encode() + b"\n" + payload)
+    files.write(f"{folder}/{FILE}{number:06d}", json.dumps(header).encode() + b"\n" + payload)
     if folder == OURS:
         for old in _numbers(files)[:-_KEEP]:
-            files.delete(f"{OURS}/{_FILE}{old:06d}")
+            files.delete(f"{OURS}/{FILE}{old:06d}")
 
 
 def read_program(files: Files) -> tuple[Program, bytes] | None:
@@ -216,7 +222,7 @@ def read_program(files: Files) -> tuple[Program, bytes] | None:
     numbers = _numbers(files)
     if not numbers:
         return None
-    name = f"{OURS}/{_FILE}{numbers[-1]:06d}"
+    name = f"{OURS}/{FILE}{numbers[-1]:06d}"
     line, _, payload = files.read(name).partition(b"\n")
     try:
         header: dict[str, Any] = json.loads(line)
@@ -275,5 +281,5 @@ def _damaged(name: str, what: str) -> str:
 
 
 def _numbers(files: Files) -> list[int]:
-    names = (name[len(_FILE) :] for name in files.names(OURS) if name.startswith(_FILE))
+    names = (name[len(FILE) :] for name in files.names(OURS) if name.startswith(FILE))
     return sorted(int(name) for name in names if name.isdigit())

@@ -23,12 +23,13 @@ from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
 from dstreams._run.query_log import QueryLog
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import Stopped, start_stream
+from dstreams._run.waiting import Waiting
 from dstreams._run.world import World
 from dstreams._sources.link import CLOCK, Link
 from dstreams._sources.source import Source
 from dstreams._sources.start import FRESH
 from dstreams._sources.tick import tick_frame
-from dstreams.errors import CheckpointError, DStreamError
+from dstreams.errors import BatchError, CheckpointError, DStreamError
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
@@ -254,10 +255,21 @@ class Query:
         Without a checkpoint directory later batches go on, as on the old engine. With one, or where state would be
         torn, the query stops and the batch is not committed.
         """
+        error = self._explained(error)
         log.error("%s: %s", type(error).__name__, error)
         with self._changed:
             self._error = error
             self._changed.notify_all()
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Let the source whose failure it is say what to do."""
+        if isinstance(error, BatchError):
+            for source in self._sources:
+                if (text := source.explain(f"{error} {error.__cause__}")) is not None:
+                    explained = BatchError(text)
+                    explained.__cause__ = error
+                    return explained
+        return error
 
     def took(self, stream: int, records: int, description: str) -> None:
         """Note how many records a receiver gave to the batch that is being made."""
@@ -370,11 +382,12 @@ class Query:
         """Notice when the query ends without us: a source that failed, a SparkContext that was stopped."""
         assert self._jquery is not None
         error: BaseException | None = None
+        waiting = Waiting(self._sources)
         try:
             while not self._finished and not self._jquery.awaitTermination(500):
-                pass
+                waiting.look(str(self._jquery.status().message()))
         except Exception as failure:
-            error = as_user_error(failure, "the streaming query")
+            error = self._explained(as_user_error(failure, "the streaming query"))
         self.clock.abandon()  # a graceful stop that waits for one more batch waits in vain
         if not self._stopping:
             if self._sc._jsc is None or (isinstance(error, DStreamError) and "shut down" in str(error)):

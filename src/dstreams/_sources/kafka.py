@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["KafkaDecoder", "KafkaRDD", "KafkaSource", "Topics", "columns_of"]
 
 log = logging.getLogger("dstreams")
+
+_RETRIES = 30
+"""How often Spark asks brokers that do not answer, a minute each time, before the query ends."""
+_GONE = re.compile("UnknownTopicOrPartition|KAFKA_DATA_LOSS|failOnDataLoss|OffsetOutOfRange|may have been lost")
 
 
 class KafkaRDD(RDD[Any]):
@@ -152,14 +157,14 @@ class Topics:
 
     def option(self) -> tuple[str, str]:
         """Option of Spark's source, and its value."""
-        if self.pattern is not None:
-            return "subscribePattern", self.pattern
         if self.only is not None:
             numbers: dict[str, list[int]] = {}
             for topic, number in self.only:
                 numbers.setdefault(topic, []).append(number)
             return "assign", json.dumps(numbers)
-        return "subscribe", ",".join(self.topics)
+        # Not "subscribe": that ends the query when a topic is deleted, whatever failOnDataLoss says.
+        pattern = self.pattern or "|".join(f"\\Q{topic}\\E" for topic in self.topics)
+        return "subscribePattern", f"^(?:{pattern})$"  # Spark looks for it anywhere in the name
 
     def partitions(self, cluster: KafkaCluster) -> list[tuple[str, int]]:
         """Partitions that there are now."""
@@ -243,6 +248,7 @@ class KafkaSource(Source):
                     options["startingOffsets"] = offsets_text(self._starts(cluster, partitions))
             if self._rate is not None:
                 options["maxOffsetsPerTrigger"] = str(max(1, int(self._rate * max(1, len(partitions)))))
+        options["fetchOffset.numRetries"] = str(_RETRIES)
         options |= self._parameters.source_options()
         frame = session.readStream.format("kafka").options(**options).load()
         return frame.selectExpr(*columns_of(self._handler or None))
@@ -287,7 +293,7 @@ class KafkaSource(Source):
 
         def ranges() -> list[OffsetRange]:
             known = ranges_between(*map(parse_offsets, read.span()))
-            return [*_partitions_of(read.rdd()), *(each for each in known if not each.count())]
+            return [*map(_range_of, read.inputs()), *(each for each in known if not each.count())]
 
         return KafkaRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer, ranges)
 
@@ -302,19 +308,41 @@ class KafkaSource(Source):
         """Count of the records of a batch."""
         return sum(each.count() for each in ranges_between(*map(parse_offsets, read.span())))
 
+    def explain(self, failure: str) -> str | None:
+        """Say what to do about records that are gone, and about brokers that do not answer."""
+        first = next((line for line in failure.splitlines() if _GONE.search(line)), None)
+        if first is not None:
+            return (
+                f"{self.describe()}: what it has to read is not there any more; a topic was deleted or made anew, or "
+                "its records were deleted before the program came to them. Nothing more is read, so that nothing is "
+                "skipped in silence. To go on with what there is, give 'failOnDataLoss': 'false' in kafkaParams. "
+                f"Kafka says: {_clause(first)}"
+            )
+        if re.search(r"kafka\S*TimeoutException", failure):
+            return (
+                f"{self.describe()}: the brokers at {self._parameters.servers} have not answered for too long. "
+                "Start the program again when they do: with a checkpoint directory it goes on where it was."
+            )
+        return None
+
+    def waits(self, status: str) -> str | None:
+        """Say that the brokers do not answer."""
+        if not status.startswith("Getting offsets from Kafka"):
+            return None
+        return f"{self.describe()}: waiting for the brokers at {self._parameters.servers}, which do not answer"
+
     def close(self) -> None:
         """Wait for commits that are under way."""
         self.committer.close()
 
 
-def _partitions_of(rdd: JavaObject | None) -> list[OffsetRange]:
-    """Ranges of the partitions of the RDD in which Spark reads Kafka."""
-    found = []
-    for partition in rdd.partitions() if rdd is not None else []:
-        inputs = getattr(partition, "inputPartitions", None)
-        if inputs is None or inputs().isEmpty():  # of an empty relation, which stands for no new data
-            continue
-        read = inputs().head().offsetRange()
-        part = read.topicPartition()
-        found.append(OffsetRange(part.topic(), part.partition(), read.fromOffset(), read.untilOffset()))
-    return found
+def _clause(text: str) -> str:
+    """Shorten what Spark says to the part that matters."""
+    return text.rpartition("terminated with exception: ")[2].strip()[:500]
+
+
+def _range_of(planned: JavaObject) -> OffsetRange:
+    """Range of what Spark's source has planned for a partition."""
+    found = planned.offsetRange()
+    part = found.topicPartition()
+    return OffsetRange(part.topic(), part.partition(), found.fromOffset(), found.untilOffset())

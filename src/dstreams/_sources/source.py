@@ -29,12 +29,12 @@ class Read:
     ----------
     span : callable
         Gives the offsets before and at the end of the batch, as Spark writes them; None where there is none.
-    rdd : callable
-        Gives the RDD in which Spark reads the source; None where nothing is read.
+    inputs : callable
+        Gives what each partition reads, as Spark's data source has planned it.
     """
 
     span: Callable[[], tuple[str | None, str | None]]
-    rdd: Callable[[], JavaObject | None]
+    inputs: Callable[[], list[JavaObject]]
 
 
 class Source(ABC):
@@ -84,6 +84,14 @@ class Source(ABC):
 
     def completed(self, sc: SparkContext, read: Read) -> None:  # noqa: B027 - most have nothing to do
         """Note that the outputs of a batch have run."""
+
+    def explain(self, failure: str) -> str | None:
+        """Say what to do about a failure of a batch or of the query, if it is one of this source's."""
+        return None
+
+    def waits(self, status: str) -> str | None:
+        """Say what the query waits for, if its status says that this source keeps it waiting."""
+        return None
 
     def close(self) -> None:  # noqa: B027
         """Note that the query has ended."""

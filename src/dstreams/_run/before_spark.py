@@ -1,0 +1,68 @@
+"""Before there is a JVM: what a checkpoint directory on a local disk says about how to start one.
+
+Some settings count only when the JVM starts: the driver's memory, and jars such as those of a connector. The old
+engine starts it to read the directory, before the program has set anything; a directory that is certainly on a disk of
+this machine can be read without.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from pyspark import SparkConf, SparkContext
+from pyspark.find_spark_home import _find_spark_home
+
+from dstreams._run.program import FILE, OURS, without_process
+
+__all__ = ["start_jvm"]
+
+_MAYBE_ELSEWHERE = ("HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_CONF_DIR", "PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS")
+"""Where these are set, the JVM runs already, or the settings may put paths without a scheme on another file system."""
+
+
+def start_jvm(path: str) -> bool:
+    """Start the JVM, if there is none, for a program that may be in a checkpoint directory.
+
+    Parameters
+    ----------
+    path : str
+        The directory.
+
+    Returns
+    -------
+    bool
+        False if none was started because none is needed: there is certainly nothing in the directory, and the
+        program's own settings can count.
+    """
+    folder = None if SparkContext._gateway is not None else _local(path)
+    if folder is None:
+        SparkContext._ensure_initialized()
+        return True
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    SparkContext._ensure_initialized(conf=_saved_conf(folder))
+    return True
+
+
+def _local(path: str) -> Path | None:
+    """Folder on a disk of this machine that a path certainly is; None if it may be elsewhere."""
+    if path.startswith("file:"):
+        return Path("/" + path.removeprefix("file:").lstrip("/"))
+    elsewhere = any(os.environ.get(name) for name in _MAYBE_ELSEWHERE)
+    defaults = Path(os.environ.get("SPARK_HOME") or _find_spark_home()) / "conf" / "spark-defaults.conf"
+    return None if ":" in path or elsewhere or defaults.exists() else Path(path)
+
+
+def _saved_conf(folder: Path) -> SparkConf | None:
+    """Settings of the program that a folder holds; what is wrong with it is told when it is read in full."""
+    try:
+        newest = max((folder / OURS).glob(f"{FILE}*"))
+        with newest.open("rb") as file:
+            saved = json.loads(file.readline())["conf"]
+    except (OSError, ValueError, KeyError):
+        return None
+    conf = SparkConf(loadDefaults=False, _jvm=None)
+    conf.setAll(list(without_process(saved).items()))
+    return conf
