@@ -11,6 +11,7 @@ PY := .venv/bin/python
 READY := .venv/ready
 READY_DEV := .venv/ready-dev
 JARS := .jars/ready
+CLASSES := .cache/ready
 
 # A Spark installation in the user's environment must not replace the one in .venv.
 unexport SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE SPARK_API_MODE SPARK_CONNECT_MODE_ENABLED
@@ -37,13 +38,13 @@ dev: $(READY_DEV) ## the same, with ruff, mypy and build
 run: $(READY) ## run the main job (examples/main_job.py)
 	@$(WITH_JAVA) $(PY) examples/main_job.py $(ARGS)
 
-test: $(READY) $(JARS) ## run the tests that are not marked slow
+test: $(READY) $(JARS) $(CLASSES) ## run the tests that are not marked slow
 	@$(WITH_JAVA) $(PY) -m pytest -m "not slow" $(ARGS)
 
-test-all: $(READY) $(JARS) ## run all tests
+test-all: $(READY) $(JARS) $(CLASSES) ## run all tests
 	@$(WITH_JAVA) $(PY) -m pytest $(ARGS)
 
-coverage: $(READY) $(JARS) ## run the same tests as `make test`, and report which lines and branches they ran
+coverage: $(READY) $(JARS) $(CLASSES) ## run the same tests as `make test`, and report which lines and branches they ran
 	@rm -f .coverage .coverage.*
 	@$(WITH_JAVA) $(PY) -m coverage run -m pytest -m "not slow" $(ARGS)
 	@$(PY) -m coverage combine --quiet
@@ -58,7 +59,7 @@ docs: $(READY) ## write docs/compatibility.md from the code
 
 # How many programs to make up, for example: make parity N=200
 N := 50
-parity: $(READY) $(JARS) ## compare N made-up programs with the engine that PySpark ships (N=50)
+parity: $(READY) $(JARS) $(CLASSES) ## compare N made-up programs with the engine that PySpark ships (N=50)
 	@$(WITH_JAVA) DSTREAMS_PARITY=$(N) $(PY) -m pytest -m "not slow" tests/parity/test_generated.py $(ARGS)
 
 lint: $(READY_DEV) ## check style and formatting (ruff)
@@ -88,13 +89,17 @@ dist: $(READY_DEV) ## build the wheel, the sdist and dist/dstreams.zip for --py-
 	$(PY) -m build
 	cp dist/dstreams-*.whl dist/dstreams.zip
 
-clean: ## remove build outputs and caches (not .venv, .jdk and .jars)
+clean: ## remove build outputs and caches (not .venv, .jdk, .jars and .cache)
 	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache
 	rm -rf spark-warehouse metastore_db derby.log artifacts checkpoint
 	find . -name __pycache__ -type d ! -path './.venv/*' -prune -exec rm -rf {} +
 
 $(JARS): tools/fetch_jars.py $(wildcard tools/jars/*.xml)
 	@$(PYTHON) tools/fetch_jars.py
+	@touch $@
+
+$(CLASSES): $(READY) tools/class_archive.py
+	@$(WITH_JAVA) $(PY) tools/class_archive.py
 	@touch $@
 
 $(READY): pyproject.toml tools/bootstrap.py

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pyspark
 
+from tests.java import quick_start
+
 EXAMPLES = Path(pyspark.__file__).parent / "examples" / "src" / "main" / "python" / "streaming"
 SUBMIT = (
     "--master local[2] --conf spark.ui.enabled=false --conf spark.ui.showConsoleProgress=false "
@@ -39,7 +41,7 @@ class Program:
         self.process = subprocess.Popen(
             list(command),
             cwd=cwd,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | quick_start() | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

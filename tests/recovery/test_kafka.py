@@ -17,8 +17,15 @@ pytestmark = pytest.mark.recovery
 PROGRAM = Path(__file__).with_name("kafka_wordcount.py")
 
 
-@pytest.mark.parametrize("mode", ["checkpoint", "own"])
-@pytest.mark.parametrize("kills", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("mode", "kills"),
+    [
+        ("checkpoint", 1),
+        pytest.param("own", 1, marks=pytest.mark.slow),
+        pytest.param("checkpoint", 6, marks=pytest.mark.slow),
+        pytest.param("own", 6, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_and_restarted(broker, tmp_path, mode, kills):
     """Offsets in the checkpoint directory, or stored by the program itself (``fromOffsets``)."""
     topic = broker.topic(2)
