@@ -14,6 +14,7 @@ __all__ = [
     "DStreamStateError",
     "DStreamTypeError",
     "DStreamValueError",
+    "ReceiverStopped",
     "StreamingSideError",
     "UnsupportedDStreamOperation",
     "UpgradeError",
@@ -88,6 +89,10 @@ class DStreamStateError(DStreamError, RuntimeError):
     def frozen_setting(cls, what: str) -> DStreamStateError:
         """Storage level or checkpoint interval changed after ``start()``."""
         return cls(f"Cannot change {what} of a DStream after streaming context has started")
+
+
+class ReceiverStopped(DStreamStateError):
+    """A receiver stores records after it has been stopped; they are not taken."""
 
 
 class UnsupportedDStreamOperation(DStreamError, NotImplementedError):

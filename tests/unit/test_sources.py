@@ -16,6 +16,7 @@ from pyspark import cloudpickle
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.link import CLOCK, Link, Remote
 from dstreams._sources.queue import InitialSource, QueueReader, QueueSource, slices
+from dstreams._sources.receiver import Settings, Wiring
 from dstreams._sources.socket import LineSplitter, SocketReader, SocketSource
 from dstreams._sources.write_ahead import LocalFolder
 
@@ -150,7 +151,7 @@ def test_other_sources_can_be_saved() -> None:
     assert (text.describe(), vars(text)) == ("textFileStream(/d)", vars(TextFileSource("/d", 1000, 60_000)))
     records = saved(BinaryRecordsSource("/d", 1000, 60_000, 4))
     assert (records.describe(), records.decode.length) == ("binaryRecordsStream(/d)", 4)
-    lines = SocketSource("localhost", 9999, 2, "dstreams-socket-0", threading.Lock())
+    lines = SocketSource("localhost", 9999, 2, "dstreams-socket-0", Settings(), threading.Lock())
     again = saved(lines)
     assert (again.describe(), again.status) == ("socketTextStream(localhost:9999)", None)
     again.status = lines.status
@@ -177,7 +178,7 @@ def test_the_last_line_of_a_connection_needs_no_end(tmp_path: Path, logged: bool
     status: Any = Status()
     log = LocalFolder(str(tmp_path)) if logged else None
     with socket.create_server(("127.0.0.1", 0)) as server:
-        reader = SocketReader("127.0.0.1", server.getsockname()[1], status, 2, log)
+        reader = SocketReader("lines", "127.0.0.1", server.getsockname()[1], Wiring(status, 2, log))
         reader.open()
         connection, _ = server.accept()
         with connection:
@@ -189,7 +190,7 @@ def test_the_last_line_of_a_connection_needs_no_end(tmp_path: Path, logged: bool
         reader.stop()
     assert lines() == ["a", "b"]
     if logged:
-        reader = SocketReader("127.0.0.1", 1, status, 2, log)
+        reader = SocketReader("lines", "127.0.0.1", 1, Wiring(status, 2, log))
         reader.open()
         assert lines() == ["a", "b"]
         reader.stop()

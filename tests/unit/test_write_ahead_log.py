@@ -20,10 +20,10 @@ from typing import Any, cast
 
 import pytest
 
-from dstreams._sources import receiver, write_ahead
+from dstreams._sources import write_ahead
 from dstreams._sources.driver_files import DriverFolder
 from dstreams._sources.link import Link
-from dstreams._sources.receiver import ReceiverReader
+from dstreams._sources.receiver import ReceiverReader, Settings, Wiring
 from dstreams._sources.start import FRESH, Start, count
 from dstreams._sources.write_ahead import LocalFolder, LogFolder, WriteAheadLog, local_path, log_folder
 
@@ -572,7 +572,8 @@ class Feed(ReceiverReader):
     def __init__(self, log: LogFolder | None = None, resume: int = 0, committed: int = 0) -> None:
         self.status = Status()
         self.given: Queue[list[Any] | None] = Queue()
-        super().__init__(cast(Any, self.status), 2, log, resume, committed)
+        settings = Settings(restart_seconds=0.01)
+        super().__init__(Wiring(cast(Any, self.status), 2, log, resume, committed, settings))
 
     def describe(self) -> str:
         return "feed"
@@ -749,10 +750,7 @@ def test_a_damaged_log_fails_the_query_when_it_asks(feed: Callable[..., Feed], t
 
 
 @pytest.mark.parametrize("lasting", [True, False])
-def test_a_full_disk_holds_the_receiver_back_until_there_is_room(
-    feed: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch, lasting: bool
-) -> None:
-    monkeypatch.setattr(receiver, "RESTART_DELAY", 0.01)
+def test_a_full_disk_holds_the_receiver_back_until_there_is_room(feed: Callable[..., Feed], lasting: bool) -> None:
     store = Store()
     reader = feed(StoreFolder(store, lasting))
     receive(reader, ["a"])
@@ -815,12 +813,13 @@ def test_a_file_that_cannot_be_deleted_does_no_harm(feed: Callable[..., Feed]) -
 
 RECEIVING = """
 import json, pickle, sys, time
+from dstreams._sources.receiver import Wiring
 from dstreams._sources.socket import SocketReader
 from dstreams._sources.write_ahead import LocalFolder
 class Status:
     def call(self, *args): pass
 port, folder, resume, committed, pause = json.loads(sys.argv[1])
-reader = SocketReader("127.0.0.1", port, Status(), 2, LocalFolder(folder), resume, committed)
+reader = SocketReader("lines", "127.0.0.1", port, Wiring(Status(), 2, LocalFolder(folder), resume, committed))
 reader.open()
 start, end = {"n": committed}, {"n": resume}
 again = start != end

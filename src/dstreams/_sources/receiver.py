@@ -15,18 +15,23 @@ import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from pyspark.sql import DataFrame, SparkSession
+
 from dstreams._plan.chunks import write_chunk
-from dstreams._sources.link import Remote
+from dstreams._sources.blocks import Blocks, RateLimit
+from dstreams._sources.link import Link, Remote
 from dstreams._sources.parts import ChunkPartition, ChunkReader
-from dstreams._sources.write_ahead import LogFolder, WriteAheadLog
+from dstreams._sources.register import load_stream
+from dstreams._sources.source import Source
+from dstreams._sources.start import Start, count
+from dstreams._sources.write_ahead import LogFolder, WriteAheadLog, log_folder
 
-__all__ = ["ReceiverReader"]
+__all__ = ["ReceiverReader", "ReceiverSource", "Settings", "Wiring"]
 
-RESTART_DELAY = 2.0
-"""Seconds between two attempts, the old engine's ``spark.streaming.receiverRestartDelay``."""
 MAX_WAITING = 5_000_000
 """Records that may wait for a batch before the receiver stops reading."""
 PARTITION_RECORDS = 2_000
@@ -36,10 +41,30 @@ STOP_SECONDS = 2.0
 """How long a receiver that is stopped may take to write down what it has just read."""
 
 
-class ReceiverReader(ChunkReader):
-    """Base of the receivers.
+@dataclass(frozen=True)
+class Settings:
+    """What Spark's settings say of receivers.
 
-    Parameters
+    Attributes
+    ----------
+    restart_seconds : float
+        Time between two attempts, ``spark.streaming.receiverRestartDelay``.
+    block_seconds : float
+        How long records that come one by one are collected, ``spark.streaming.blockInterval``.
+    max_rate : float
+        Records per second that a receiver takes, ``spark.streaming.receiver.maxRate``; 0 for as many as come.
+    """
+
+    restart_seconds: float = 2.0
+    block_seconds: float = 0.2
+    max_rate: float = 0
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a receiver is connected to.
+
+    Attributes
     ----------
     status : Remote
         Object of the driver that logs what the receiver says of itself.
@@ -51,16 +76,34 @@ class ReceiverReader(ChunkReader):
         Count of records up to which the query's offset log has batches.
     committed : int
         The same of batches that were committed. If it is less, the batch in between is run again.
+    settings : Settings
+        Its settings.
     """
 
-    def __init__(
-        self, status: Remote, parallelism: int, log: LogFolder | None = None, resume: int = 0, committed: int = 0
-    ) -> None:
-        self._status = status
-        self._parallelism = parallelism
-        self._log = log
-        self._resume = resume
-        self._committed = committed
+    status: Remote
+    parallelism: int
+    log: LogFolder | None = None
+    resume: int = 0
+    committed: int = 0
+    settings: Settings = Settings()
+
+
+class ReceiverReader(ChunkReader):
+    """Base of the receivers.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        What it is connected to.
+    """
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._status = wiring.status
+        self._parallelism = wiring.parallelism
+        self._log = wiring.log
+        self._resume = wiring.resume
+        self._committed = wiring.committed
+        self._settings = wiring.settings
 
     def describe(self) -> str:
         """Name of the stream, for messages."""
@@ -79,6 +122,9 @@ class ReceiverReader(ChunkReader):
         self._records: list[Any] = []
         self._base = self._resume
         self._room = threading.Condition()
+        self._putting = threading.Lock()
+        self._limit = RateLimit(self._settings.max_rate)
+        self.blocks = Blocks(self.put, self._settings.block_seconds)
         self._stopped = threading.Event()
         self._said = ""
         self._ahead = None if self._log is None else WriteAheadLog(self._log)
@@ -154,6 +200,7 @@ class ReceiverReader(ChunkReader):
             self.interrupt()
             if self._thread.is_alive():
                 self._thread.join(STOP_SECONDS)
+            self.blocks.close()
             if self._ahead is not None:
                 with suppress(OSError):
                     self._ahead.close()
@@ -195,30 +242,90 @@ class ReceiverReader(ChunkReader):
                 self.say(
                     "error",
                     f"cannot write to the write-ahead log ({error}); reading no more, trying again every "
-                    f"{RESTART_DELAY:g} s",
+                    f"{self._settings.restart_seconds:g} s",
                 )
-            if self._stopped.wait(RESTART_DELAY):
+            if self._stopped.wait(self._settings.restart_seconds):
                 self.say("error", f"{len(records)} records could not be written to the write-ahead log and are lost")
                 return False
         if failed:
             self.say("resumed", "the write-ahead log can be written again, nothing was lost")
         return True
 
+    def put(self, records: list[Any]) -> bool:
+        """Take records: they are in the log, if there is one, when this returns. Any thread may call it.
+
+        It waits while too much waits for a batch, and as long as the rate demands.
+
+        Returns
+        -------
+        bool
+            False if the receiver was stopped before they could be taken.
+        """
+        with self._putting:  # so that they are in the same order in the log
+            if not self._write_ahead(records):
+                return False
+            with self._room:
+                self._records.extend(records)
+                while len(self._records) > MAX_WAITING and not self._stopped.is_set():
+                    self.say("waiting", f"{MAX_WAITING} records wait for a batch, reading no more until then")
+                    self._room.wait(1)
+            self._limit.spend(len(records), self._stopped.wait)
+        return True
+
     def _run(self) -> None:
+        delay = self._settings.restart_seconds
         while not self._stopped.is_set():
             try:
                 for records in self.receive():
-                    if not self._write_ahead(records):
+                    if not self.put(records):
                         return
-                    with self._room:
-                        self._records.extend(records)
-                        while len(self._records) > MAX_WAITING and not self._stopped.is_set():
-                            self.say(
-                                "waiting",
-                                f"{MAX_WAITING} records wait for a batch, reading no more until then",
-                            )
-                            self._room.wait(1)
             except Exception as error:
                 if not self._stopped.is_set():
-                    self.say("error", f"{error}; trying again every {RESTART_DELAY:g} s")
-            self._stopped.wait(RESTART_DELAY)
+                    self.say("error", f"{error}; trying again every {delay:g} s")
+            self._stopped.wait(delay)
+
+
+class ReceiverSource(Source):
+    """A source that is a receiver.
+
+    Parameters
+    ----------
+    parallelism : int
+        Number of partitions of a large batch.
+    name : str
+        Unique name of the stream.
+    settings : Settings
+        Its settings.
+    status : object
+        Object of the driver with ``receiver(event, text)``.
+
+    Attributes
+    ----------
+    status : object
+        As given. It is no part of what is pickled; who reads the source from a checkpoint directory sets it anew.
+    """
+
+    def __init__(self, parallelism: int, name: str, settings: Settings, status: Any) -> None:
+        self._parallelism = parallelism
+        self._name = name
+        self._settings = settings
+        self.status = status
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "status": None}
+
+    @abstractmethod
+    def reader(self, wiring: Wiring) -> ReceiverReader:
+        """Make the receiver."""
+
+    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
+        """Streaming frame of chunks of what is received."""
+        wiring = Wiring(
+            link.serve(self._name, self.status),
+            self._parallelism,
+            log_folder(start, link),
+            count(start.position),
+            count(start.committed),
+            self._settings,
+        )
+        return load_stream(session, link, self._name, self.reader(wiring))

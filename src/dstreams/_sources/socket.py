@@ -1,22 +1,18 @@
-"""socketTextStream: lines of text from a TCP server."""
+"""What comes from a TCP server: lines of text, what the program makes of the bytes, or blocks of pickled records."""
 
 from __future__ import annotations
 
+import pickle
 import socket
-from collections.abc import Iterator
+import struct
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
-from pyspark.sql import DataFrame, SparkSession
+from dstreams._sources.receiver import ReceiverReader, ReceiverSource, Settings, Wiring
 
-from dstreams._sources.link import Link, Remote
-from dstreams._sources.receiver import ReceiverReader
-from dstreams._sources.register import load_stream
-from dstreams._sources.source import Source
-from dstreams._sources.start import Start, count
-from dstreams._sources.write_ahead import LogFolder, log_folder
-
-__all__ = ["LineSplitter", "SocketSource"]
+__all__ = ["ConvertedSource", "LineSplitter", "RawSource", "SocketSource"]
 
 _RECEIVE_BYTES = 1 << 18
 
@@ -51,29 +47,37 @@ class LineSplitter:
         return [rest.decode("utf-8", "replace")] if rest else []
 
 
-class SocketReader(ReceiverReader):
-    """Receiver of lines from ``host:port``; connects again whenever the connection ends."""
+class _TcpReader(ReceiverReader):
+    """Receiver that reads from ``host:port``; connects again whenever the connection ends.
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        status: Remote,
-        parallelism: int,
-        log: LogFolder | None = None,
-        resume: int = 0,
-        committed: int = 0,
-    ) -> None:
-        super().__init__(status, parallelism, log, resume, committed)
+    Parameters
+    ----------
+    name : str
+        Name of the stream with its address, for messages.
+    host : str
+        Name or address of the server.
+    port : int
+        Its port.
+    wiring : Wiring
+        What it is connected to in the program.
+    """
+
+    def __init__(self, name: str, host: str, port: int, wiring: Wiring) -> None:
+        super().__init__(wiring)
+        self._name = name
         self._host = host
         self._port = port
 
     def describe(self) -> str:
         """Name of the stream with its address."""
-        return f"socketTextStream({self._host}:{self._port})"
+        return self._name
+
+    @abstractmethod
+    def read_records(self, connection: socket.socket) -> Iterator[list[Any]]:
+        """Yield lists of records until the connection ends."""
 
     def receive(self) -> Iterator[list[Any]]:
-        """Connect and yield lists of lines."""
+        """Connect and yield lists of records."""
         try:
             connection = socket.create_connection((self._host, self._port), timeout=10)
         except OSError as error:
@@ -88,20 +92,10 @@ class SocketReader(ReceiverReader):
             connection.settimeout(None)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self.say("started", f"connected to {self._host}:{self._port}")
-            splitter = LineSplitter()
-            broken: OSError | None = None
-            try:
-                while data := connection.recv(_RECEIVE_BYTES):
-                    if lines := splitter.feed(data):
-                        yield lines
-            except OSError as error:
-                broken = error
-            if rest := splitter.finish():
-                yield rest
-            if broken is not None:
-                raise broken
+            yield from self.read_records(connection)
         if not self._stopped.is_set():
-            self.say("stopped", f"{self._host}:{self._port} closed the connection; connecting again every 2 s")
+            again = f"connecting again every {self._settings.restart_seconds:g} s"
+            self.say("stopped", f"{self._host}:{self._port} closed the connection; {again}")
 
     def interrupt(self) -> None:
         """Break a blocking read."""
@@ -111,7 +105,61 @@ class SocketReader(ReceiverReader):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class SocketSource(Source):
+class SocketReader(_TcpReader):
+    """Receiver of lines."""
+
+    def read_records(self, connection: socket.socket) -> Iterator[list[Any]]:
+        """Yield lists of lines; what follows the last end of a line is one too."""
+        splitter = LineSplitter()
+        broken: OSError | None = None
+        try:
+            while data := connection.recv(_RECEIVE_BYTES):
+                if lines := splitter.feed(data):
+                    yield lines
+        except OSError as error:
+            broken = error
+        if rest := splitter.finish():
+            yield rest
+        if broken is not None:
+            raise broken
+
+
+class _ConvertingReader(_TcpReader):
+    """Receiver of what a function of the program makes of the bytes."""
+
+    converter: Callable[[BinaryIO], Iterable[Any]]
+
+    def read_records(self, connection: socket.socket) -> Iterator[list[Any]]:
+        """Put records as they come; they are collected to blocks for a moment."""
+        with connection.makefile("rb") as file:
+            for record in self.converter(file):
+                self.blocks.add(record)
+        self.blocks.flush()
+        yield from ()
+
+
+class _RawReader(_TcpReader):
+    """Receiver of blocks: four bytes with the length, most significant first, then a pickled list of records."""
+
+    max_block_bytes: int
+
+    def read_records(self, connection: socket.socket) -> Iterator[list[Any]]:
+        """Yield the blocks."""
+        with connection.makefile("rb") as file:
+            while head := file.read(4):
+                (length,) = struct.unpack(">i", head.ljust(4, b"\0"))
+                if len(head) < 4 or not 0 <= length <= self.max_block_bytes:
+                    raise ValueError(
+                        f"a block of {length} bytes was announced, and it may have {self.max_block_bytes} "
+                        "(spark.streaming.raw.maxBlockSizeBytes): is this a sender of blocks?"
+                    )
+                data = file.read(length)
+                if len(data) < length:
+                    raise ConnectionError(f"the connection ended after {len(data)} of {length} bytes of a block")
+                yield list(pickle.loads(data))
+
+
+class SocketSource(ReceiverSource):
     """Lines from a TCP server.
 
     Parameters
@@ -120,42 +168,49 @@ class SocketSource(Source):
         Name or address of the server.
     port : int
         Its port.
-    parallelism : int
-        Number of partitions of a large batch.
-    name : str
-        Unique name of the stream.
-    status : object
-        Object of the driver with ``receiver(event, text)``.
-
-    Attributes
-    ----------
-    status : object
-        As given. It is no part of what is pickled; who reads the source from a checkpoint directory sets it anew.
+    parallelism, name, settings, status
+        As every receiver has them.
     """
 
-    def __init__(self, host: str, port: int, parallelism: int, name: str, status: Any) -> None:
+    operation = "socketTextStream"
+
+    def __init__(
+        self, host: str, port: int, parallelism: int, name: str, settings: Settings, status: Any = None
+    ) -> None:
+        super().__init__(parallelism, name, settings, status)
         self.host = host
         self.port = port
-        self._parallelism = parallelism
-        self._name = name
-        self.status = status
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "status": None}
 
     def describe(self) -> str:
         """Name of the stream with its address."""
-        return f"socketTextStream({self.host}:{self.port})"
+        return f"{self.operation}({self.host}:{self.port})"
 
-    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
-        """Streaming frame of chunks of lines."""
-        reader = SocketReader(
-            self.host,
-            self.port,
-            link.serve(self._name, self.status),
-            self._parallelism,
-            log_folder(start, link),
-            count(start.position),
-            count(start.committed),
-        )
-        return load_stream(session, link, self._name, reader)
+    def reader(self, wiring: Wiring) -> ReceiverReader:
+        """Make the receiver."""
+        return SocketReader(self.describe(), self.host, self.port, wiring)
+
+
+class ConvertedSource(SocketSource):
+    """What a function makes of the bytes from a TCP server."""
+
+    operation = "socketStream"
+    converter: Callable[[BinaryIO], Iterable[Any]]
+
+    def reader(self, wiring: Wiring) -> ReceiverReader:
+        """Make the receiver."""
+        reader = _ConvertingReader(self.describe(), self.host, self.port, wiring)
+        reader.converter = self.converter
+        return reader
+
+
+class RawSource(SocketSource):
+    """Blocks of pickled records from a TCP server."""
+
+    operation = "rawSocketStream"
+    max_block_bytes: int
+
+    def reader(self, wiring: Wiring) -> ReceiverReader:
+        """Make the receiver."""
+        reader = _RawReader(self.describe(), self.host, self.port, wiring)
+        reader.max_block_bytes = self.max_block_bytes
+        return reader

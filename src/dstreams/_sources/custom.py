@@ -1,0 +1,154 @@
+"""receiverStream: a receiver that the program has written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from dstreams._sources.receiver import ReceiverReader, ReceiverSource, Settings, Wiring
+from dstreams.errors import ReceiverStopped
+
+__all__ = ["CustomSource", "Supervised"]
+
+
+class Supervised(Protocol):
+    """A receiver, as its supervisor sees it."""
+
+    _supervisor: Any
+
+    def onStart(self) -> None:
+        """Start to receive."""
+
+    def onStop(self) -> None:
+        """End what was started."""
+
+
+class Supervisor(ReceiverReader):
+    """Starts a receiver, starts it again where it asks for that, and takes its records.
+
+    Parameters
+    ----------
+    receiver : Supervised
+        The receiver.
+    wiring : Wiring
+        What it is connected to.
+    """
+
+    def __init__(self, receiver: Supervised, stream: int, wiring: Wiring) -> None:
+        super().__init__(wiring)
+        self.stream = stream
+        self._receiver = receiver
+
+    def describe(self) -> str:
+        """Name of the stream with the receiver's class."""
+        return f"receiverStream({type(self._receiver).__name__})"
+
+    def open(self) -> None:
+        """Make what the receiver's threads wait for, and start."""
+        threading.excepthook = _quiet_end(threading.excepthook)
+        self._wakes = threading.Event()
+        self._ended = False
+        self._delay: float | None = None
+        self._why = ""
+        super().open()
+
+    def receive(self) -> Iterator[list[Any]]:
+        """Let the receiver run until it is to be started again, or for good."""
+        while not self._stopped.is_set():
+            self._wakes.clear()
+            self._delay = None
+            self._receiver._supervisor = self
+            try:
+                self._receiver.onStart()
+                self.say("started", "started")
+                self._wakes.wait()
+            except Exception as error:
+                self.say("error", f"onStart: {type(error).__name__}: {error}; {self._again()}")
+            try:
+                self._receiver.onStop()
+            except Exception as error:
+                self.say("error", f"onStop: {type(error).__name__}: {error}")
+            self.blocks.flush()
+            if self._ended and not self._stopped.is_set():
+                self.say("stopped", self._why)
+                self._stopped.wait()
+            self._stopped.wait(self._settings.restart_seconds if self._delay is None else self._delay)
+        yield from ()
+
+    def interrupt(self) -> None:
+        """Let the receiver end."""
+        self._wakes.set()
+
+    @property
+    def started(self) -> bool:
+        """Whether records are taken."""
+        return not (self._ended or self._stopped.is_set() or self._wakes.is_set())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no record is taken any more."""
+        return self._ended or self._stopped.is_set()
+
+    def restart(self, message: str, error: BaseException | None, seconds: float | None) -> None:
+        """Stop the receiver and start it again after a while."""
+        self._delay = seconds
+        self.say("error" if error is not None else "resumed", f"{_text(message, error)}; {self._again()}")
+        self._wakes.set()
+
+    def end(self, message: str, error: BaseException | None) -> None:
+        """Stop the receiver for good."""
+        self._ended = True
+        self._why = _text(message, error)
+        self._wakes.set()
+
+    def report(self, message: str, error: BaseException | None) -> None:
+        """Tell the driver of an error that the receiver goes on after."""
+        self.say("error", _text(message, error))
+
+    def _again(self) -> str:
+        seconds = self._settings.restart_seconds if self._delay is None else self._delay
+        return f"starting again in {seconds:g} s"
+
+
+def _quiet_end(before: Callable[[threading.ExceptHookArgs], Any]) -> Callable[[threading.ExceptHookArgs], Any]:
+    """Hook that says nothing of a thread that ends because its receiver was stopped while it stored something."""
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not issubclass(args.exc_type, ReceiverStopped):
+            before(args)
+
+    return hook
+
+
+def _text(message: str, error: BaseException | None) -> str:
+    return message if error is None else f"{message}: {type(error).__name__}: {error}"
+
+
+class CustomSource(ReceiverSource):
+    """What a receiver of the program's own stores.
+
+    Parameters
+    ----------
+    receiver : Supervised
+        The receiver.
+    stream : int
+        Number of the stream.
+    parallelism, name, settings, status
+        As every receiver has them.
+    """
+
+    def __init__(
+        self, receiver: Supervised, stream: int, parallelism: int, name: str, settings: Settings, status: Any = None
+    ) -> None:
+        super().__init__(parallelism, name, settings, status)
+        self._receiver = receiver
+        self._stream = stream
+
+    def describe(self) -> str:
+        """Name of the stream with the receiver's class."""
+        return f"receiverStream({type(self._receiver).__name__})"
+
+    def reader(self, wiring: Wiring) -> ReceiverReader:
+        """Make the receiver's supervisor."""
+        return Supervisor(self._receiver, self._stream, wiring)
