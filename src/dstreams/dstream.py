@@ -8,9 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD, StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from dstreams._plan.callbacks import with_time
 from dstreams._plan.graph import Missing, Node, Output, call_site, function_name
+from dstreams._run.native import native_frame
+from dstreams._run.query import plan_context
 from dstreams._run.save import save_batch
 from dstreams.duration import to_milliseconds
 from dstreams.errors import (
@@ -112,6 +116,45 @@ class DStream(WindowOperations[T], StateOperations[T]):
                 missing=Missing.EMPTY,
             )
         )
+
+    def toDF(self, schema: StructType | str, sparkSession: SparkSession | None = None) -> DataFrame:
+        """Return a streaming DataFrame of this stream's records, on which a program can go on natively.
+
+        Parameters
+        ----------
+        schema : StructType or str
+            Schema of the records, which are tuples, dicts or Rows of its fields; a text such as
+            ``"word STRING, n BIGINT"``.
+        sparkSession : SparkSession, optional
+            The session that the DataFrame belongs to; by default the active one.
+
+        Returns
+        -------
+        pyspark.sql.DataFrame
+
+        Raises
+        ------
+        DStreamTypeError
+            If the schema is none.
+        UnsupportedDStreamOperation
+            If the stream cannot be part of a query of Spark's own: because of its source (sockets, queues and other
+            receivers), of state or windows, or of a function that needs the RDD of a batch. The operation is named.
+
+        Notes
+        -----
+        The DataFrame reads the sources by itself, in the query that it becomes part of, with the offsets of that
+        query's checkpoint; this context neither starts nor stops it. It is the way to migrate a program step by step.
+        """
+        session = sparkSession or SparkSession.builder.getOrCreate()
+        try:
+            parsed = StructType.fromDDL(schema) if isinstance(schema, str) else schema
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DStreamTypeError(f"toDF: {schema!r} is no schema such as 'word STRING, n BIGINT': {reason}") from None
+        if not isinstance(parsed, StructType) or not parsed.fields:
+            raise DStreamTypeError(f"toDF: schema must be a StructType with fields, or a text, got {schema!r}")
+        context = plan_context(self._sc, self._ssc._parallelism)
+        return native_frame(self._node, context, session, parsed)
 
     # ------------------------------------------------------------------ outputs
 

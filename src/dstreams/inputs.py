@@ -11,6 +11,7 @@ from pyspark import RDD, StorageLevel, cloudpickle
 
 from dstreams._plan.graph import Graph, Missing, Node, call_site
 from dstreams._sources.custom import CustomSource
+from dstreams._sources.dataframe import DataFrameSource
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.queue import InitialSource, QueueSource
 from dstreams._sources.receiver import ReceiverSource, Settings
@@ -21,6 +22,7 @@ from dstreams.receiver import Receiver
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
+    from pyspark.sql import DataFrame, Row, SparkSession
 
     from dstreams._run.query import Query
     from dstreams.context import StreamingContext
@@ -235,6 +237,29 @@ class Inputs:
         source = BinaryRecordsSource(path, *self._file_times(), recordLength)
         return self._source("binaryRecordsStream", source)
 
+    def dataFrameStream(self, frame: DataFrame | Callable[[SparkSession], DataFrame]) -> DStream[Row]:
+        """Rows of a streaming DataFrame: Delta, Iceberg, files with a schema, or any other source that Spark has.
+
+        Parameters
+        ----------
+        frame : DataFrame or callable
+            A streaming DataFrame, or a function that gets a SparkSession and makes one. A program that is restored
+            from its checkpoint directory needs a function: a DataFrame cannot be saved.
+
+        Returns
+        -------
+        DStream[Row]
+
+        Raises
+        ------
+        DStreamTypeError
+            If it is neither, or the DataFrame is not a streaming one.
+        DStreamValueError
+            If it has an aggregation or another operation with state, which is to be done on the stream.
+        """
+        number, _ = self._next_source("dataframe")
+        return self._source("dataFrameStream", DataFrameSource(frame, number))
+
     def queueStream(
         self, rdds: list[Any], oneAtATime: bool = True, default: RDD[Any] | Iterable[Any] | None = None
     ) -> DStream[Any]:
@@ -421,9 +446,9 @@ def _picklable(thing: Thing, op: str) -> Thing:
         cloudpickle.dumps(thing)
     except Exception as error:
         raise DStreamTypeError(
-            f"{op}: {type(thing).__name__} cannot be pickled and sent to the process where it runs: {error}. It holds a "
-            "thing of this process only, such as a SparkContext, a lock, a thread or a connection: make it when the "
-            "receiver starts."
+            f"{op}: {type(thing).__name__} cannot be pickled and sent to the process where it runs: {error}. It has "
+            "something of this process only, such as a SparkContext, a lock, a thread or a connection: make it when "
+            "the receiver starts."
         ) from error
     return thing
 

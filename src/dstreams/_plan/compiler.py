@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
-__all__ = ["Branch", "Plan", "compile_plan"]
+__all__ = ["Branch", "Plan", "compile_plan", "lower"]
 
 Frames = Callable[["Source | Handed"], DataFrame]
 Function = Callable[[Any], Iterable[Any]]
@@ -142,6 +142,23 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
     return Plan(frame, branches, piped, pipe.partitions, pipe.places(bucket_ids), pipe.operators())
 
 
+def lower(stage: Stage, frames: Frames, encode: Encode, node: Node) -> DataFrame:
+    """Build the streaming DataFrame of one stage without state.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage.
+    frames : callable
+        The streaming DataFrame of a source.
+    encode : callable
+        Records to Arrow batches; has their schema as an attribute.
+    node : Node
+        The node whose stage it is.
+    """
+    return _Lowering(frames).stage(stage, encode, node)
+
+
 def _piped(placement: Placement) -> tuple[list[Branch], dict[Stage, int]]:
     """Frontier nodes that are in the pipe, and the stages it delivers, with their tags."""
     every = ancestors(rdd.stage for rdd in placement.lifted.values())
@@ -220,9 +237,9 @@ class _Lowering:
         """
         if isinstance(stage, UnionOf):
             return [frame for parent in stage.parents for frame in self.members(parent, node)]
-        return [self._stage(stage, ChunkWriter(), node)]
+        return [self.stage(stage, ChunkWriter(), node)]
 
-    def _stage(self, stage: Stage, encode: ChunkWriter | Router, node: Node) -> DataFrame:
+    def stage(self, stage: Stage, encode: Encode, node: Node) -> DataFrame:
         """One Python stage: all narrow functions down to the next source, shuffle or union."""
         functions: list[Function] = []
         while isinstance(stage, Narrow):
@@ -232,10 +249,10 @@ class _Lowering:
         if isinstance(stage, Read):
             return _map(self.read(stage.source), stage.source.decode, functions, encode, node)
         if isinstance(stage, UnionOf):
-            frame = reduce(DataFrame.union, (self._stage(parent, ChunkWriter(), node) for parent in stage.parents))
+            frame = reduce(DataFrame.union, (self.stage(parent, ChunkWriter(), node) for parent in stage.parents))
         else:
             assert isinstance(stage, Shuffle)
-            routed = self._stage(stage.parent, Router(stage.partitions, stage.route), node)
+            routed = self.stage(stage.parent, Router(stage.partitions, stage.route), node)
             frame = routed.repartitionById(stage.partitions, "part").select("chunk")
         return _map(frame, read_chunks, functions, encode, node)
 

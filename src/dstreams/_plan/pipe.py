@@ -159,8 +159,9 @@ class Pipe:
         reads = [stage for stage in self._stages if isinstance(stage, Read)]
         starts = []
         for read in reads:
+            rows = source_frame(read.source)  # first: a source may know only then how its rows are decoded
             work = SourceFlow(read.source.decode, Flow(None, self._readers(read)), self.partitions, addresses)
-            starts.append(map_in_arrow(source_frame(read.source), work, PIPE, "source"))
+            starts.append(map_in_arrow(rows, work, PIPE, "source"))
         frame = reduce(DataFrame.union, starts)
         plan = uuid.uuid4().hex
         for number, level in enumerate(self._levels()):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
+from pyspark.sql.types import StructType
 from pyspark.sql.udf import UserDefinedFunction
 from pyspark.util import PythonEvalType
 
@@ -15,7 +16,12 @@ __all__ = ["map_in_arrow", "python_column"]
 
 
 def python_column(
-    frame: DataFrame, function: Callable[..., Any], schema: str, kind: int, name: str, pool: str | None = None
+    frame: DataFrame,
+    function: Callable[..., Any],
+    schema: str | StructType,
+    kind: int,
+    name: str,
+    pool: str | None = None,
 ) -> Column:
     """Wrap a function over all columns of a frame.
 
@@ -25,7 +31,7 @@ def python_column(
         What it reads.
     function : callable
         Picklable; what it gets depends on `kind`.
-    schema : str
+    schema : str or StructType
         Schema of what it gives.
     kind : int
         One of ``PythonEvalType``.
@@ -39,7 +45,7 @@ def python_column(
         return udf(*frame.columns)
 
 
-def map_in_arrow(frame: DataFrame, function: Any, schema: str, name: str) -> DataFrame:
+def map_in_arrow(frame: DataFrame, function: Any, schema: str | StructType, name: str) -> DataFrame:
     """``frame.mapInArrow(function, schema)``; `function` is an object that is called with the Arrow batches."""
     column = python_column(frame, function.__call__, schema, PythonEvalType.SQL_MAP_ARROW_ITER_UDF, name)
     return DataFrame(frame._jdf.mapInArrow(column._jc, False, None), frame.sparkSession)

@@ -50,6 +50,7 @@ class _Directory(Source):
         Remember window in ms.
     """
 
+    native = True
     operation: str
     format: str
     modified: str

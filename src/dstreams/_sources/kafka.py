@@ -223,6 +223,8 @@ class KafkaSource(Source):
         self._rate = rate
         self.committer = Committer(op, parameters)
 
+    native = True
+
     def describe(self) -> str:
         """Name of the operation with the topics."""
         return f"KafkaUtils.{self.op}({self._topics})"

@@ -50,11 +50,14 @@ class Source(ABC):
         program whose sources are all like that runs on the logical clock.
     initial : bool
         True for the records that a state starts from, which are no input of the program's own.
+    native : bool
+        True if its frame is one that any query of Spark's can read, by itself.
     """
 
     decode: Callable[[Iterator[pa.RecordBatch]], Iterator[Any]] = staticmethod(read_chunks)
     logical: bool = False
     initial: bool = False
+    native: bool = False
 
     @abstractmethod
     def describe(self) -> str:
