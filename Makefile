@@ -75,10 +75,10 @@ format: $(READY_DEV) ## format the code and apply ruff's safe fixes
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
 
-bench: $(READY) ## run the benchmarks (benchmarks/run.py)
+bench: $(READY) $(JARS) ## run the benchmarks (benchmarks/run.py)
 	@$(WITH_JAVA) $(PY) benchmarks/run.py $(ARGS)
 
-bench-quick: $(READY) ## run the benchmarks on small inputs
+bench-quick: $(READY) $(JARS) ## run the benchmarks on small inputs
 	@$(WITH_JAVA) $(PY) benchmarks/run.py --quick $(ARGS)
 
 bench-memory: $(READY) ## measure the memory of long runs and of 3 million keys of state

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import engines
+import kafka
 import restart
 from pyspark import SparkContext
 
@@ -21,6 +22,8 @@ with tempfile.TemporaryDirectory(dir=job["scratch"]) as scratch:
         rows = engines.run_empty(job["engine"], scratch, job["kind"] == "empty-state", **paces)
     elif job["kind"] == "memory":
         rows = engines.run_memory(job["engine"], job["words"], job["interval"], job["measured"])
+    elif job["kind"] == "kafka":
+        rows = kafka.run_kafka(job["engine"], scratch, job["touched"], **paces)
     elif job["kind"] == "restart":
         result = restart.run_restart(job["engine"], scratch, job["keys"], job["interval"])
     else:

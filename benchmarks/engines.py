@@ -87,7 +87,11 @@ class DStreams:
 
     def start(self, directory, counted):
         """Run the word count on a directory; `counted` gets the time and the count of each batch."""
-        self.count(word_count(self.ssc.textFileStream(directory)), counted)
+        self.start_on(self.ssc.textFileStream(directory), counted)
+
+    def start_on(self, lines, counted):
+        """Run the word count on a stream of lines."""
+        self.count(word_count(lines), counted)
         self.ssc.start()
 
     def count(self, stream, counted):
@@ -114,7 +118,7 @@ class DStreams:
 class HandWritten:
     """The same job as a Structured Streaming program without any facade, with the settings an expert would choose."""
 
-    def __init__(self, interval):
+    def __init__(self, interval, more=()):
         from pyspark.sql import SparkSession
 
         manager = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
@@ -127,6 +131,7 @@ class HandWritten:
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.files.openCostInBytes": "65536",
             "spark.sql.streaming.checkpointFileManagerClass": manager,
+            **dict(more),
         }
         self.sc = SparkContext(conf=conf(extra))
         self.sc.setLogLevel("ERROR")
@@ -134,7 +139,10 @@ class HandWritten:
         self.interval_ms = round(interval * 1000)
 
     def start(self, directory, counted):
-        lines = self.spark.readStream.text(directory)
+        self.start_on(self.spark.readStream.text(directory), counted)
+
+    def start_on(self, lines, counted):
+        """Run the word count on a frame of lines."""
         words = _map_in_arrow(_map_in_arrow(lines, _count_words).repartition(CORES, "word"), _merge_counts)
         self.count(words, counted)
 

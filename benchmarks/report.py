@@ -69,6 +69,7 @@ REACH = {
     ("reduce-window", "legacy"): "0.8, then 0.5",
     ("window", "legacy"): "1.0",
     ("restart-1m", "legacy"): "1.0",
+    ("kafka", "handwritten"): "1.1",
 }
 
 

@@ -164,7 +164,8 @@ class Workload:
         with state) or ``memory``. From a queue, counted by the output: ``update`` (``updateStateByKey``), ``map``
         (``mapWithState``), ``reduce-window`` (``reduceByKeyAndWindow`` with an inverse), ``window``, and
         ``memory-state`` (``updateStateByKey``, with the memory it takes). ``restart``: from the start of the
-        SparkContext to the end of the first batch, after a kill.
+        SparkContext to the end of the first batch, after a kill. ``kafka``: words of `touched` records of 200 bytes a
+        batch, from a topic with four partitions.
     words : int
         Words per batch.
     interval : float
@@ -198,6 +199,7 @@ class Workload:
     fill: int = 1
 
 
+PAIR = ("dstreams", "handwritten")
 ALL = ("legacy", "dstreams", "handwritten")
 BOTH = ("legacy", "dstreams")
 
@@ -232,6 +234,11 @@ def restart(keys, turns):
     return Workload(f"restart-{name.lower()}", title, "restart", 0, 1, 0, 1, turns, keys=keys)
 
 
+def kafka(records, warm_up, measured, turns):
+    title = f"Kafka, 4 partitions, word count, {records // 1000}k records of 200 bytes a batch"
+    return Workload("kafka", title, "kafka", 0, 0.5, warm_up, measured, turns, touched=records)
+
+
 QUICK = [
     Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 2, 2, 4, (ALL,)),
     Workload("empty", "empty batch, word count with pprint", "empty", 0, 0.5, 6, 12, (BOTH,)),
@@ -241,6 +248,7 @@ QUICK = [
     reduce_window(10, 2, 6, (BOTH,)),
     window(10, 2, 6, (BOTH,)),
     restart(100_000, (BOTH,)),
+    kafka(100_000, 2, 6, (PAIR,)),
 ]
 FULL = [
     Workload("words-1m", "word count, 1M words a batch", "words", 1_000_000, 4, 4, 10, (ALL,) * 3),
@@ -255,6 +263,7 @@ FULL = [
     reduce_window(60, 5, 15, (BOTH,) * 3),
     window(30, 5, 15, (BOTH,) * 3),
     restart(1_000_000, (BOTH,) * 2),
+    kafka(200_000, 3, 10, (PAIR,) * 3),
     Workload("memory", "memory over 500 batches", "memory", 100, 0.1, 0, 500, (("dstreams",),)),
     Workload("memory-3m", "updateStateByKey, 3M keys, 10k a batch", "memory-state", 0, 0.5, 4, 50, (("dstreams",),),
              keys=3_000_000, touched=10_000, fill=6),
