@@ -8,10 +8,11 @@ from __future__ import annotations
 import queue
 import random
 import sys
+import time
 from pathlib import Path
 
 from engines import CORES, DStreams, HandWritten
-from workloads import drawn_lines, split, vocabulary, word_weights
+from workloads import drawn_lines, split, value_of, vocabulary, word_weights
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.kafka_broker import CONNECTOR, Broker
@@ -38,15 +39,13 @@ def run_kafka(engine, scratch, records, interval, warm_up, measured):
             run.start_on(lines, lambda key, count: counts.put((key, count)))
         else:
             rate = records / PARTITIONS / interval
-            run, key = (
-                DStreams(engine, interval, jars | {"spark.streaming.kafka.maxRatePerPartition": str(rate)}),
-                "due",
-            )
+            jars["spark.streaming.kafka.maxRatePerPartition"] = str(rate)
+            run, key = DStreams(engine, interval, jars), "due"
             from dstreams.kafka import KafkaUtils
 
             given = {"bootstrap.servers": broker.servers, "auto.offset.reset": "earliest"}
             run.start_on(
-                KafkaUtils.createDirectStream(run.ssc, [topic], given).map(_value),
+                KafkaUtils.createDirectStream(run.ssc, [topic], given).map(value_of),
                 lambda key, count: counts.put((key, count)),
             )
         keys = []
@@ -61,10 +60,6 @@ def run_kafka(engine, scratch, records, interval, warm_up, measured):
             run.stop()
     by_key = {row[key]: row for row in rows}
     return [by_key[found] for found in keys[warm_up:]]
-
-
-def _value(pair):
-    return pair[1]
 
 
 def _fill(broker, topic, each, batches):
@@ -93,8 +88,6 @@ def _take(counts, run):
 
 
 def _rows(run, name, last):
-    import time
-
     for _ in range(200):
         rows = run.rows()
         if any(row[name] == last for row in rows):

@@ -26,6 +26,10 @@ def pair(word):
     return (word, 1)
 
 
+def value_of(record):
+    return record[1]
+
+
 add = operator.add
 
 
