@@ -9,7 +9,10 @@ __all__ = ["BEHAVIOURS", "NOTES", "REMOVED", "SCALA", "SINCE", "Behaviour"]
 SINCE = {
     "dstreams.context": "0.1.0",
     "dstreams.dstream": "0.1.0",
+    "dstreams.kafka": "0.1.0",
     "dstreams.listener": "0.1.0",
+    "dstreams.mqtt": "0.1.0",
+    "dstreams.receiver": "0.1.0",
     "dstreams.util": "0.1.0",
     "dstreams.kinesis.InitialPositionInStream": "0.1.0",
     "dstreams.kinesis.MetricsLevel": "0.1.0",
@@ -117,10 +120,25 @@ SCALA: dict[str, list[tuple[str, str, bool, str]]] = {
         ("updateStateByKey((time, key, values, state) => ..., ...)", "", False, "`mapWithState` gets the time"),
     ],
     "Inputs": [
-        ("StreamingContext.receiverStream(receiver)", "StreamingContext.receiverStream", False, "planned"),
-        ("Receiver", "receiver.Receiver", False, "planned"),
-        ("StreamingContext.socketStream(host, port, converter, level)", "StreamingContext.socketStream", False, ""),
-        ("StreamingContext.rawSocketStream(host, port, level)", "StreamingContext.rawSocketStream", False, ""),
+        ("StreamingContext.receiverStream(receiver)", "StreamingContext.receiverStream", False, ""),
+        (
+            "Receiver",
+            "receiver.Receiver",
+            True,
+            "runs beside the driver; `store` takes a record, a list or an iterator",
+        ),
+        (
+            "StreamingContext.socketStream(host, port, converter, level)",
+            "StreamingContext.socketStream",
+            True,
+            "the converter gets a binary file",
+        ),
+        (
+            "StreamingContext.rawSocketStream(host, port, level)",
+            "StreamingContext.rawSocketStream",
+            True,
+            "pickled blocks",
+        ),
         (
             "StreamingContext.fileStream[K, V, F](directory[, filter, newFilesOnly[, conf]])",
             "StreamingContext.fileStream",
@@ -180,15 +198,20 @@ SCALA: dict[str, list[tuple[str, str, bool, str]]] = {
     "Kafka 0-10": [
         (
             "KafkaUtils.createDirectStream(ssc, locationStrategy, consumerStrategy[, perPartitionConfig])",
-            "kafka.ConsumerStrategies",
-            False,
-            "planned",
+            "kafka.KafkaUtils.createDirectStream",
+            True,
+            "Python's signature, with `subscribePattern` and `assign`",
         ),
-        ("KafkaUtils.createRDD(sc, params, offsetRanges, locationStrategy)", "kafka.LocationStrategies", False, ""),
-        ("LocationStrategies", "kafka.LocationStrategies", False, ""),
-        ("ConsumerStrategies", "kafka.ConsumerStrategies", False, ""),
-        ("HasOffsetRanges.offsetRanges", "kafka.HasOffsetRanges", False, ""),
-        ("CanCommitOffsets.commitAsync(ranges[, callback])", "kafka.CanCommitOffsets", False, ""),
+        (
+            "KafkaUtils.createRDD(sc, params, offsetRanges, locationStrategy)",
+            "kafka.KafkaUtils.createRDD",
+            True,
+            "Python's signature",
+        ),
+        ("LocationStrategies", "kafka.LocationStrategies", False, "Spark's source chooses the executors"),
+        ("ConsumerStrategies", "kafka.ConsumerStrategies", False, "`topics`, `subscribePattern`, `assign`"),
+        ("HasOffsetRanges.offsetRanges", "kafka.KafkaRDD.offsetRanges", True, "a method of the stream's RDDs"),
+        ("CanCommitOffsets.commitAsync(ranges[, callback])", "kafka.KafkaDStream.commitAsync", False, ""),
     ],
 }
 """By topic: what Scala has, the name in this package if it has one (below `dstreams`, and looked for), whether that
@@ -232,6 +255,7 @@ _OPERATION = _OPERATIONS + "test_operation"
 _LIFE = "tests/engine/test_lifecycle.py::"
 _OUTPUTS = "tests/engine/test_outputs.py::"
 _SOURCES = "tests/engine/test_sources.py::"
+_KAFKA_TESTS = "tests/engine/test_kafka.py::"
 _FAILURES = "tests/engine/test_failures.py::"
 _STATE = "tests/engine/test_state.py::"
 _TRACES = "tests/engine/test_state_traces.py::"
@@ -258,6 +282,7 @@ _SHARED = "Streams that several read"
 _QUEUES = "Queues"
 _SOCKETS = "Sockets"
 _FILES = "Files"
+_KAFKA = "Kafka"
 _KINESIS = "Kinesis"
 _LISTEN = "Listeners"
 _TIME = "Batch times"
@@ -605,6 +630,37 @@ BEHAVIOURS = (
         "seconds; listeners see it stopped and started, and no error.",
         (_SOURCES + "test_a_connection_that_ends_is_no_error",
          _SOURCES + "test_server_that_comes_later_and_drops_the_connection"),
+    ),
+    # ------------------------------------------------------------------ Kafka
+    Behaviour(
+        _KAFKA, "kafka-pairs", "A direct stream has pairs of decoded key and value; what is missing stays `None`.",
+        (_KAFKA_TESTS + "test_what_a_stream_reads", "tests/unit/test_kafka.py::test_decoders"),
+    ),
+    Behaviour(
+        _KAFKA, "kafka-ranges", "`rdd.offsetRanges()[i]` is the range of the RDD's i-th partition.",
+        (_KAFKA_TESTS + "test_offset_ranges_are_those_of_the_partitions",),
+        see="Kafka: partitions of a topic without new records",
+    ),
+    Behaviour(
+        _KAFKA, "kafka-from", "With `fromOffsets` exactly those partitions are read, from those offsets.",
+        (_KAFKA_TESTS + "test_what_a_stream_reads", "tests/recovery/test_kafka.py::test_killed_and_restarted"),
+    ),
+    Behaviour(
+        _KAFKA, "kafka-texts", "Arguments of a wrong type raise `topics should be list` and the like.",
+        (_KAFKA_TESTS + "test_arguments_of_a_direct_stream", _KAFKA_TESTS + "test_arguments_of_the_others"),
+    ),
+    Behaviour(
+        _KAFKA, "kafka-largest", "Without `auto.offset.reset` a stream begins with what comes after its start.",
+        (_KAFKA_TESTS + "test_what_a_stream_reads",),
+    ),
+    Behaviour(
+        _KAFKA, "kafka-rate", "`spark.streaming.kafka.maxRatePerPartition` limits what a batch takes.",
+        (_KAFKA_TESTS + "test_rate_of_each_partition",),
+        note="limits the batch as a whole: a partition with more may take more",
+    ),
+    Behaviour(
+        _KAFKA, "kafka-group", "`createStream` goes on where its consumer group has ended.",
+        (_KAFKA_TESTS + "test_offsets_of_a_consumer_group",), see="Kafka: `createStream`",
     ),
     # ------------------------------------------------------------------ Kinesis
     Behaviour(

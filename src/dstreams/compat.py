@@ -18,6 +18,7 @@ _MODULES = {
     "pyspark.streaming.util": "dstreams.util",
     "pyspark.streaming.kafka": "dstreams.kafka",
     "pyspark.streaming.kinesis": "dstreams.kinesis",
+    "pyspark.streaming.mqtt": "dstreams.mqtt",
 }
 _ABSENT = object()
 _saved: dict[str, object] = {}

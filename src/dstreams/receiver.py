@@ -51,6 +51,10 @@ class Receiver(Generic[T]):
     def __init__(self, storageLevel: StorageLevel = StorageLevel.MEMORY_AND_DISK_2) -> None:
         self.storageLevel = storageLevel
 
+    def __str__(self) -> str:
+        """Text by which the log, the listeners and the checkpoint directory tell it from other receivers."""
+        return type(self).__name__
+
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_supervisor"}
 

@@ -14,6 +14,7 @@ from pyspark import SparkContext
 
 from dstreams import StateSpec, StreamingContext
 from dstreams.errors import DStreamStateError, DStreamValueError
+from dstreams.kafka import KafkaUtils
 from dstreams.testing import BatchFailed, ProgramFailed, StreamTest
 
 pytestmark = pytest.mark.engine
@@ -67,6 +68,22 @@ def test_a_script_is_killed_and_restarted(stream_test, capsys):
     run.advance(seconds=2)[0].expect([("a", 2), ("b", 2), ("c", 1)])
     run.close()
     assert sys.modules["pyspark.streaming"].__name__ == "pyspark.streaming", "as it was before the script"
+
+
+def test_a_kafka_program_without_kafka(stream_test):
+    """Production code, offsets and commits included, on records of the test; no broker, no connector."""
+
+    def program(ssc):
+        orders = KafkaUtils.createDirectStream(ssc, ["orders"], {"bootstrap.servers": "kafka:9092", "group.id": "g"})
+        orders.foreachRDD(lambda rdd: orders.commitAsync(rdd.offsetRanges()))
+        ranges = orders.transform(lambda rdd: rdd.context.parallelize([str(r) for r in rdd.offsetRanges()]))
+        return {"ranges": ranges, "values": orders.map(lambda pair: pair[1])}
+
+    run = stream_test(program)
+    first = run.batch([("k", "v"), (None, "w")]).expect(values=["v", "w"])
+    assert first["ranges"] == ["OffsetRange(topic: orders, partition: 0, range: [0 -> 2])"]
+    again = run.batch([("k", "x")]).expect(values=["x"])
+    assert again["ranges"] == ["OffsetRange(topic: orders, partition: 0, range: [2 -> 3])"]
 
 
 def test_timeouts_without_waiting(stream_test):

@@ -110,7 +110,7 @@ def test_store_from_several_threads(run, tmp_path, logged):
     for number in range(8):  # each thread's own are in their order
         own = [n for n in found if n // 100 == number]
         assert own == sorted(own)
-    assert status.said == [("started", "started")]
+    until(lambda: status.said == [("started", "started")])
     if logged:
         reader.stop()
         again, _ = run(custom(Counting(0, 0)), tmp_path)

@@ -41,8 +41,8 @@ class Supervisor(ReceiverReader):
         self._receiver = receiver
 
     def describe(self) -> str:
-        """Name of the stream with the receiver's class."""
-        return f"receiverStream({type(self._receiver).__name__})"
+        """Name of the stream with what the receiver calls itself."""
+        return f"receiverStream({self._receiver})"
 
     def open(self) -> None:
         """Make what the receiver's threads wait for, and start."""
@@ -146,8 +146,8 @@ class CustomSource(ReceiverSource):
         self._stream = stream
 
     def describe(self) -> str:
-        """Name of the stream with the receiver's class."""
-        return f"receiverStream({type(self._receiver).__name__})"
+        """Name of the stream with what the receiver calls itself."""
+        return f"receiverStream({self._receiver})"
 
     def reader(self, wiring: Wiring) -> ReceiverReader:
         """Make the receiver's supervisor."""

@@ -299,6 +299,11 @@ class KafkaSource(Source):
 
         return KafkaRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer, ranges)
 
+    def fed(self, rdd: RDD[Any], first: int, last: int) -> RDD[Any]:
+        """Give a program under test records that the test has made, as if they were those of one partition."""
+        topic = next(iter(self._topics.topics), self._topics.pattern or "topic")
+        return KafkaRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer, lambda: [OffsetRange(topic, 0, first, last)])
+
     def completed(self, sc: SparkContext, read: Read) -> None:
         """Commit the offsets of a batch to the consumer group, where the program wants that."""
         if self.commits:

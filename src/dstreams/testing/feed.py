@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from pyspark import RDD
 from pyspark.sql import DataFrame, SparkSession
 
+from dstreams._sources.kafka import KafkaSource
 from dstreams._sources.link import CLOCK, Link
 from dstreams._sources.queue import QueueReader, list_chunks
 from dstreams._sources.register import load_stream
-from dstreams._sources.source import Source
+from dstreams._sources.source import Read, Source
 from dstreams._sources.start import Start, count
 
 __all__ = ["FedSource", "Feed"]
@@ -39,6 +42,10 @@ class Feed:
         """Return the records of a batch, from 0."""
         return self._batches.get(number, [])
 
+    def offset(self, number: int) -> int:
+        """Count of the records before a batch."""
+        return sum(len(records) for before, records in self._batches.items() if before < number)
+
     def put(self, records: list[Any]) -> None:
         """Give the records of the next batch."""
         self._batches[self._next] = records
@@ -56,6 +63,8 @@ class FedSource(Source):
         Unique name of the stream.
     parallelism : int
         Into how many partitions a batch is cut; one without records has none, as on a socket.
+    stands_for : Source
+        The program's own source.
 
     Attributes
     ----------
@@ -65,9 +74,10 @@ class FedSource(Source):
 
     logical = True
 
-    def __init__(self, feed: Feed, name: str, parallelism: int) -> None:
+    def __init__(self, feed: Feed, name: str, parallelism: int, stands_for: Source) -> None:
         self.feed: Feed | None = feed
         self.text = feed.text
+        self._kafka = stands_for if isinstance(stands_for, KafkaSource) else None
         self._name = name
         self._parallelism = parallelism
 
@@ -85,6 +95,13 @@ class FedSource(Source):
         self.feed.go_on(position)
         reader = QueueReader(link.serve(self._name, self), link.remote(CLOCK), None, position)
         return load_stream(session, link, self._name, reader)
+
+    def hand_over(self, rdd: RDD[Any], read: Read) -> RDD[Any]:
+        """Give the records as the source would whose place this is."""
+        if self._kafka is None or self.feed is None:
+            return rdd
+        first, last = (self.feed.offset(count(json.loads(text)) if text else 0) for text in read.span())
+        return self._kafka.fed(rdd, first, last)
 
     def element(self, n: int) -> list[tuple[list[bytes], str | None]]:
         """Partitions of the n-th batch (from 0)."""

@@ -1,0 +1,110 @@
+"""MQTT on a real broker: the receiver as Spark would start it."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from itertools import count
+
+import pytest
+
+from dstreams._sources.receiver import Settings
+from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
+from dstreams.mqtt import MQTTReceiver, MQTTUtils
+from tests.mqtt_broker import PASSWORD, USER, Mosquitto
+from tests.unit.test_receivers import custom, run, taken, until  # noqa: F401 - run is a fixture
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with Mosquitto(tmp_path) as running:
+        yield running
+
+
+def receiver(broker, topic, login=(None, None)):
+    return custom(MQTTReceiver("tcp", "127.0.0.1", broker.port, topic, login), Settings(0.1, 0.01))
+
+
+def test_messages(broker, run, tmp_path):  # noqa: F811
+    reader, status = run(receiver(broker, "sensors/+"), tmp_path / "ahead")
+    until(lambda: _listens(broker, reader, "sensors/probe"))
+    broker.publish("sensors/1", "ü", b"\xff", "")
+    broker.publish("other", "no")
+    broker.publish("sensors/2", "last")
+    until(lambda: taken(reader)[-1:] == ["last"])
+    assert [text for text in taken(reader) if not text.startswith("probe")] == ["ü", "\ufffd", "", "last"]
+    until(lambda: status.said == [("started", "started")])
+    assert reader.describe() == f"receiverStream(MQTT {broker.url}, sensors/+)"
+    count = len(taken(reader))
+    reader.stop()
+    again, _ = run(receiver(broker, "sensors/+"), tmp_path / "ahead")
+    assert len(taken(again)) == count, "what was received is in the write-ahead log"
+
+
+def test_broker_that_goes_and_comes_back(broker, run):  # noqa: F811
+    reader, status = run(receiver(broker, "t"))
+    until(lambda: _listens(broker, reader, "t"))
+    broker.stop()
+    until(lambda: any("refused" in text for text in status.texts("error")))
+    assert any(text.startswith("the connection to 127.0.0.1") for text in status.texts("resumed"))
+    broker.start()
+    until(lambda: _listens(broker, reader, "t"))
+
+
+def test_password(tmp_path, run):  # noqa: F811
+    with Mosquitto(tmp_path, closed=True) as broker:
+        wrong, status = run(receiver(broker, "t", (USER, "wrong")))
+        until(lambda: any("refuses the connection" in text for text in status.texts("resumed")))
+        assert "wrong" not in repr(status.said)
+        right, _ = run(receiver(broker, "t", (USER, PASSWORD)))
+        until(lambda: _listens(broker, right, "t"))
+        assert taken(wrong) == []
+
+
+def _listens(broker, reader, topic):
+    """Whether a message comes through: nobody says when a subscription holds."""
+    word = f"probe {next(_numbers)}"
+    broker.publish(topic, word)
+    return word in taken(reader)
+
+
+_numbers = count()
+
+
+class Context:
+    """Stands in for the StreamingContext."""
+
+    def receiverStream(self, receiver):
+        return pickle.loads(pickle.dumps(receiver))
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("tcp://h:1", ("h", 1)), ("tcp://h", ("h", 1883)), ("ssl://h", ("h", 8883)), ("wss://h/mqtt", ("h", 443)),
+        ("mqtt://[::1]:9", ("::1", 9)),
+    ],
+)  # fmt: skip
+def test_addresses(url, address):
+    assert MQTTUtils.createStream(Context(), url, "t")._address == address
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ((None, "t"), DStreamTypeError, "brokerUrl must be a str"),
+        (("tcp://h:1", 1), DStreamTypeError, "topic must be a str"),
+        (("h:1883", "t"), DStreamValueError, "an address such as tcp://host:1883, got 'h:1883'"),
+        (("http://h", "t"), DStreamValueError, "an address such as"),
+        (("tcp://h:many", "t"), DStreamValueError, "an address such as"),
+    ],
+)
+def test_arguments(arguments, error, text):
+    with pytest.raises(error, match=text):
+        MQTTUtils.createStream(Context(), *arguments)
+
+
+def test_client_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
+    with pytest.raises(DStreamStateError, match=r"pip install 'dstreams\[mqtt\]'"):
+        MQTTUtils.createStream(Context(), "tcp://h:1", "t")
