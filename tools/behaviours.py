@@ -665,9 +665,7 @@ BEHAVIOURS = (
     # ------------------------------------------------------------------ Kinesis
     Behaviour(
         _KINESIS, "kinesis-jar", "`KinesisUtils.createStream` without its jar prints help and is a `TypeError`.",
-        (_FAILURES + "test_kinesis_is_refused",
-         "tests/unit/test_util.py::test_kinesis_names_exist_and_say_that_they_do_nothing"),
-        see="Kinesis",
+        ("tests/unit/test_kinesis.py::test_client_that_is_not_installed",), see="Kinesis",
     ),
     # ------------------------------------------------------------------ files
     Behaviour(

@@ -14,8 +14,9 @@ from dstreams._sources.custom import CustomSource
 from dstreams._sources.dataframe import DataFrameSource
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.queue import InitialSource, QueueSource
-from dstreams._sources.receiver import ReceiverSource, Settings
+from dstreams._sources.receiver import Settings
 from dstreams._sources.socket import ConvertedSource, RawSource, SocketSource
+from dstreams._sources.source import Reporting
 from dstreams.dstream import DStream
 from dstreams.errors import BatchError, DStreamTypeError, DStreamValueError
 from dstreams.receiver import Receiver
@@ -170,7 +171,7 @@ class Inputs:
             setattr(source, attribute, value)
         return self._receiver(source, number)
 
-    def _receiver(self, source: ReceiverSource, number: int) -> DStream[Any]:
+    def _receiver(self, source: Reporting, number: int) -> DStream[Any]:
         source.status = _ReceiverStatus(self, number, source.describe())
         return self._source(source.describe().partition("(")[0], source)
 
@@ -393,7 +394,7 @@ class Inputs:
         """Let the receivers of a restored program talk to this context."""
         nodes = [node for node in self._graph.nodes if node.source is not None]
         for number, node in enumerate(nodes):
-            if isinstance(node.source, ReceiverSource):
+            if isinstance(node.source, Reporting):
                 node.source.status = _ReceiverStatus(self, number, node.source.describe())
 
     def _next_source(self, kind: str) -> tuple[int, str]:

@@ -266,11 +266,3 @@ def test_streams_of_different_intervals_and_contexts(streaming):
         a.union(c)
     with pytest.raises(DStreamValueError, match="Some of the DStreams have different contexts"):
         one.union(a, c)
-
-
-def test_kinesis_is_refused():
-    from dstreams.kinesis import InitialPositionInStream, KinesisUtils, MetricsLevel, utf8_decoder
-
-    with pytest.raises(DStreamError, match="does not read Kinesis yet"):
-        KinesisUtils.createStream(None, "app", "stream", "url", "region", InitialPositionInStream.LATEST, 10)
-    assert (utf8_decoder(None), utf8_decoder(b"\xc3\xa4"), MetricsLevel.NONE) == (None, "ä", 2)

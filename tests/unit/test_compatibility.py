@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import pyspark
 import pytest
@@ -91,8 +91,15 @@ def test_differences_of_signatures(tool: Any, theirs: list[str], ours: list[str]
     assert tool.differing(theirs, ours) == said
 
 
+def refuse() -> NoReturn:
+    raise NotImplementedError
+
+
 def test_a_name_counts_when_it_can_be_used(tool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tool.exists("dstreams.kinesis.KinesisUtils.createStream")[0] == tool.NOT, "it is there, and refuses"
+    refusing = ModuleType("dstreams.refusing")
+    refusing.create = refuse  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "dstreams.refusing", refusing)
+    assert tool.exists("dstreams.refusing.create")[0] == tool.NOT, "it is there, and refuses"
     kafka = [name for title, names in tool.removed_names().items() if "Kafka" in title for name in names]
     built = ModuleType("dstreams.kafka")
     built.OffsetRange = type("OffsetRange", (), {"__init__": lambda self, topic, partition, fromOffset: None})  # type: ignore[attr-defined]

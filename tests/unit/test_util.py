@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from dstreams.kinesis import InitialPositionInStream, KinesisUtils, MetricsLevel, utf8_decoder
+from dstreams.kinesis import InitialPositionInStream, MetricsLevel, utf8_decoder
 from dstreams.util import rddToFileName
 
 MOMENT = datetime(2024, 2, 29, 12, 30, 15, 123456)
@@ -27,10 +27,8 @@ def test_directory_of_a_batch(prefix: str, suffix: str | None, expected: str) ->
     assert rddToFileName(prefix, suffix, MOMENT_MS) == expected
 
 
-def test_kinesis_names_exist_and_say_that_they_do_nothing() -> None:
+def test_names_of_kinesis() -> None:
     assert (InitialPositionInStream.LATEST, InitialPositionInStream.TRIM_HORIZON) == (0, 1)
     assert (MetricsLevel.DETAILED, MetricsLevel.SUMMARY, MetricsLevel.NONE) == (0, 1, 2)
     assert utf8_decoder("ü".encode()) == "ü"
     assert utf8_decoder(None) is None
-    with pytest.raises(NotImplementedError, match="does not read Kinesis yet"):
-        KinesisUtils.createStream(None, "app", "stream", "endpoint", "region", 0, 2)

@@ -26,8 +26,9 @@ from dstreams._sources.blocks import Blocks, RateLimit
 from dstreams._sources.link import Link, Remote
 from dstreams._sources.parts import ChunkPartition, ChunkReader
 from dstreams._sources.register import load_stream
-from dstreams._sources.source import Source
+from dstreams._sources.source import Reporting
 from dstreams._sources.start import Start, count
+from dstreams._sources.voice import Voice
 from dstreams._sources.write_ahead import LogFolder, WriteAheadLog, log_folder
 
 __all__ = ["ReceiverReader", "ReceiverSource", "Settings", "Wiring"]
@@ -126,7 +127,7 @@ class ReceiverReader(ChunkReader):
         self._limit = RateLimit(self._settings.max_rate)
         self.blocks = Blocks(self.put, self._settings.block_seconds)
         self._stopped = threading.Event()
-        self._said = ""
+        self._voice = Voice(self._status, self._stopped.set)
         self._ahead = None if self._log is None else WriteAheadLog(self._log)
         self._broken: str | None = None
         self._lacking = range(0)
@@ -169,7 +170,7 @@ class ReceiverReader(ChunkReader):
             records = self._records[max(0, start["n"] - self._base) : max(0, end["n"] - self._base)]
         if not records:
             return []
-        self._tell("took", len(records))
+        self._voice.tell("took", len(records))
         n = 1 if len(records) <= PARTITION_RECORDS else self._parallelism
         bounds = [i * len(records) // n for i in range(n + 1)]
         return [
@@ -207,15 +208,7 @@ class ReceiverReader(ChunkReader):
 
     def say(self, event: str, text: str) -> None:
         """Tell the driver what happened, once as long as it stays the same."""
-        if text != self._said:
-            self._said = text
-            self._tell("receiver", event, text)
-
-    def _tell(self, method: str, *args: Any) -> None:
-        try:
-            self._status.call(method, *args)
-        except (OSError, EOFError):  # the driver has closed the link: the query has ended
-            self._stopped.set()
+        self._voice.say(event, text)
 
     def _check(self, wanted: range) -> None:
         """Raise if there is no log to go on from, or if it has not all of the records that are wanted."""
@@ -285,7 +278,7 @@ class ReceiverReader(ChunkReader):
             self._stopped.wait(delay)
 
 
-class ReceiverSource(Source):
+class ReceiverSource(Reporting):
     """A source that is a receiver.
 
     Parameters
@@ -298,21 +291,13 @@ class ReceiverSource(Source):
         Its settings.
     status : object
         Object of the driver with ``receiver(event, text)``.
-
-    Attributes
-    ----------
-    status : object
-        As given. It is no part of what is pickled; who reads the source from a checkpoint directory sets it anew.
     """
 
     def __init__(self, parallelism: int, name: str, settings: Settings, status: Any) -> None:
+        super().__init__(status)
         self._parallelism = parallelism
         self._name = name
         self._settings = settings
-        self.status = status
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "status": None}
 
     @abstractmethod
     def reader(self, wiring: Wiring) -> ReceiverReader:

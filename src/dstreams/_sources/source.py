@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dstreams._sources.link import Link
     from dstreams._sources.start import Start
 
-__all__ = ["Read", "Source"]
+__all__ = ["Read", "Reporting", "Source"]
 
 
 @dataclass(frozen=True)
@@ -105,3 +105,24 @@ class Source(ABC):
 
     def go_on(self, facts: dict[str, Any]) -> None:  # noqa: B027 - most have nothing to take over
         """Take over what the source of an earlier program had to remember."""
+
+
+class Reporting(Source):
+    """A source whose reader says what happens to it.
+
+    Parameters
+    ----------
+    status : object
+        Object of the driver with ``receiver(event, text)``.
+
+    Attributes
+    ----------
+    status : object
+        As given. It is no part of what is pickled; who reads the source from a checkpoint directory sets it anew.
+    """
+
+    def __init__(self, status: Any) -> None:
+        self.status = status
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "status": None}

@@ -1,0 +1,363 @@
+"""Kinesis on moto's server: the reader as Spark would start it, and what is told when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from pyspark import cloudpickle
+
+from dstreams._sources import kinesis
+from dstreams._sources.kinesis import Account, KinesisDecoder, KinesisReader, KinesisSource
+from dstreams._sources.start import FRESH, Start
+from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
+from dstreams.kinesis import InitialPositionInStream, KinesisUtils
+from tests.unit.test_receivers import Status, until
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class Stream:
+    """A stream of its own."""
+
+    def __init__(self, endpoint: str, shards: int) -> None:
+        self.name = f"s-{uuid.uuid4().hex[:8]}"
+        self.account = Account(self.name, endpoint, "us-east-1", "id", "key")
+        self.client = self.account.client()
+        self.client.create_stream(StreamName=self.name, ShardCount=shards)
+
+    def send(self, *texts: str) -> None:
+        for text in texts:
+            self.client.put_record(StreamName=self.name, Data=text.encode(), PartitionKey=text)
+
+    def shards(self) -> list[str]:
+        return sorted(kinesis.shards_of(self.client, self.name))
+
+
+@pytest.fixture
+def stream(endpoint):
+    return lambda shards=1: Stream(endpoint, shards)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(kinesis, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(kinesis, "IDLE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def opened():
+    """Give a function that opens a reader at positions; it ends with the test."""
+    readers = []
+
+    def make(account: Account, positions: dict[str, str]) -> tuple[KinesisReader, Status]:
+        status = Status()
+        reader = cloudpickle.loads(cloudpickle.dumps(KinesisReader(account, status, positions)))
+        reader._status = status
+        reader.open()
+        readers.append(reader)
+        return reader, status
+
+    yield make
+    for reader in readers:
+        reader.stop()
+
+
+def batch(reader: KinesisReader, start: dict[str, Any], end: dict[str, Any]) -> list[list[str]]:
+    """Records of each partition."""
+    return [
+        [data.decode() for chunk in part.chunks for data in pickle.loads(chunk)]
+        for part in reader.partitions(start, end)
+    ]
+
+
+def flat(parts: list[list[str]]) -> list[str]:
+    return sorted(text for part in parts for text in part)
+
+
+def test_batches_and_a_batch_that_is_run_again(stream, opened):
+    source = stream(2)
+    texts = [f"r{i}" for i in range(20)]
+    source.send(*texts)
+    reader, status = opened(source.account, dict.fromkeys(source.shards(), ""))
+    begin = reader.initialOffset()
+    until(lambda: len(flat(batch(reader, begin, reader.latestOffset()))) == 20)
+    end = reader.latestOffset()
+    assert len(batch(reader, begin, end)) == 2, "a partition for each shard"
+    assert batch(reader, end, end) == []
+    source.send("later")
+    until(lambda: reader.latestOffset() != end)
+    assert flat(batch(reader, begin, end)) == sorted(texts), "a batch ends where it ended"
+    reader.commit(end)
+    later = reader.latestOffset()
+    assert flat(batch(reader, end, later)) == ["later"]
+    assert status.said == [("started", "reading 2 shard(s)")]
+    reader.stop()
+
+    again, _ = opened(source.account, later["shards"])  # after a kill before the last batch was committed
+    assert flat(batch(again, end, later)) == ["later"]
+    assert flat(batch(again, begin, end)) == sorted(texts)
+    source.send("new")
+    until(lambda: again.latestOffset() != later)
+    assert flat(batch(again, later, again.latestOffset())) == ["new"]
+    lost = {"shards": {**later["shards"], source.shards()[0]: "9" * 60}}
+    third, _ = opened(source.account, lost["shards"])
+    with pytest.raises(RuntimeError, match=r"does not have the records of shardId-\d+ up to 9+ any more"):
+        third.partitions(later, lost)
+
+
+class Resharded:
+    """A stream whose shards are closed and followed by others, which moto does not do as Kinesis does.
+
+    A shard that is closed gives its last records without an iterator for more.
+    """
+
+    def __init__(self) -> None:
+        self.parents: dict[str, list[str]] = {"0": []}
+        self.records: dict[str, list[bytes]] = {"0": []}
+        self.closed: set[str] = set()
+
+    def client(self) -> Resharded:
+        return self
+
+    def list_shards(self, **asked: Any) -> dict[str, Any]:
+        """Two pages."""
+        names = sorted(self.parents)
+        page = names[1:] if "NextToken" in asked else names[:1]
+        shards = [
+            {"ShardId": name, **dict(zip(("ParentShardId", "AdjacentParentShardId"), self.parents[name], strict=False))}
+            for name in page
+        ]
+        return {"Shards": shards, **({} if "NextToken" in asked or len(names) == 1 else {"NextToken": "more"})}
+
+    def get_shard_iterator(self, ShardId: str, ShardIteratorType: str, **asked: Any) -> dict[str, str]:
+        number = int(asked.get("StartingSequenceNumber", 0))
+        return {"ShardIterator": f"{ShardId}:{number}"}
+
+    def get_records(self, ShardIterator: str, Limit: int) -> dict[str, Any]:
+        shard, _, number = ShardIterator.partition(":")
+        new = self.records[shard][int(number) :]
+        last = int(number) + len(new)
+        records = [{"SequenceNumber": str(int(number) + 1 + i), "Data": data} for i, data in enumerate(new)]
+        more = {} if shard in self.closed else {"NextShardIterator": f"{shard}:{last}"}
+        return {"Records": records, "MillisBehindLatest": 0, **more}
+
+
+@pytest.fixture
+def resharded(monkeypatch):
+    made = Resharded()
+    monkeypatch.setattr(Account, "client", lambda self: made)
+    return made
+
+
+def test_resharding(resharded, opened):
+    """Shards are read after those that they were made of, from their beginning; also by a process that comes later."""
+    account = Account("s", None, "r")
+    resharded.records["0"] += [b"a", b"b"]
+    reader, _ = opened(account, {"0": ""})
+    begin = reader.initialOffset()
+    until(lambda: reader.latestOffset() == {"shards": {"0": "2"}})
+    resharded.parents |= {"1": ["0"], "2": ["0"], "3": ["1", "2"]}
+    resharded.records |= {"1": [b"d"], "2": [b"e"], "3": [b"f"]}
+    resharded.records["0"] += [b"c"]
+    resharded.closed |= {"0", "1"}
+    until(lambda: reader.latestOffset() == {"shards": {"0": "3!", "1": "1!", "2": "1"}})
+    end = reader.latestOffset()
+    assert flat(batch(reader, begin, end)) == ["a", "b", "c", "d", "e"]
+    reader.commit(end)
+    reader.stop()
+
+    again, status = opened(account, end["shards"])
+    assert status.said == [("started", "reading 1 shard(s)")]
+    resharded.closed.add("2")
+    until(lambda: "3" in again.latestOffset()["shards"] and again.latestOffset()["shards"]["3"] == "1")
+    last = again.latestOffset()
+    assert flat(batch(again, end, last)) == ["f"]
+    again.commit(last)
+    del resharded.parents["0"], resharded.parents["1"]  # their records are older than the stream keeps
+    resharded.parents |= {"4": ["3"]}
+    resharded.records["4"] = []
+    resharded.closed.add("3")
+    until(lambda: again.latestOffset()["shards"] == {"2": "1!", "3": "1!", "4": ""})
+
+
+def test_too_much_waiting_holds_the_reader_back(stream, opened, monkeypatch):
+    monkeypatch.setattr(kinesis, "MAX_WAITING_BYTES", 3)
+    source = stream(1)
+    source.send("aaaa")
+    (shard,) = source.shards()
+    reader, status = opened(source.account, {shard: ""})
+    until(lambda: status.texts("waiting"))
+    end = reader.latestOffset()
+    source.send("bbbb")
+    assert reader.latestOffset() == end
+    reader.commit(end)
+    until(lambda: reader.latestOffset() != end)
+    assert flat(batch(reader, end, reader.latestOffset())) == ["bbbb"]
+
+
+def test_errors_on_the_way_are_told_and_tried_again(stream, opened):
+    source = stream(1)
+    (shard,) = source.shards()
+    reader, status = opened(source.account, {shard: ""})
+    good = reader._client
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise OSError("the network is away")
+
+    reader._client = Broken()
+    until(lambda: status.texts("error"))
+    assert status.texts("error") == [f"{shard}: the network is away; trying again every 0.01 s"]
+    reader._client = good
+    source.send("x")
+    until(lambda: flat(batch(reader, reader.initialOffset(), reader.latestOffset())) == ["x"])
+
+
+# ---------------------------------------------------------------------- where it begins
+
+
+class Link:
+    def serve(self, name: str, target: Any) -> Any:
+        return target
+
+
+def positions(monkeypatch, account: Account, latest: bool, start: Start = FRESH) -> dict[str, str]:
+    """Where the reader of a source would begin."""
+    monkeypatch.setattr(kinesis, "load_stream", lambda session, link, name, reader: reader)
+    source = KinesisSource(account, latest, bytes.decode, "dstreams-kinesis-0", None)
+    return source.frame(None, Link(), start).initialOffset()["shards"]
+
+
+def test_where_a_stream_begins(monkeypatch, stream):
+    source = stream(1)
+    (parent,) = source.shards()
+    source.client.split_shard(StreamName=source.name, ShardToSplit=parent, NewStartingHashKey=str(2**127))
+    assert positions(monkeypatch, source.account, latest=False) == {parent: ""}, "its children come later"
+    latest = positions(monkeypatch, source.account, latest=True)
+    assert sorted(latest) == source.shards() and all(text.startswith("@") for text in latest.values())
+    known = Start({"shards": {parent: "17"}})
+    assert positions(monkeypatch, Account("none", "http://127.0.0.1:1", "r"), True, known) == {parent: "17"}
+
+
+def test_latest_reads_what_comes_after(monkeypatch, stream, opened):
+    source = stream(1)
+    begin = positions(monkeypatch, source.account, latest=True)
+    reader, _ = opened(source.account, begin)
+    source.send("news")
+    until(lambda: flat(batch(reader, reader.initialOffset(), reader.latestOffset())) == ["news"])
+
+
+def test_source_and_decoder():
+    source = cloudpickle.loads(
+        cloudpickle.dumps(KinesisSource(Account("s", "e", "r", "id", "hush"), True, len, "n", threading.Lock()))
+    )
+    assert (source.describe(), source.announce(None), source.status) == (
+        "KinesisUtils.createStream(s)", "KinesisUtils.createStream(s): in r", None,
+    )  # fmt: skip
+    assert "hush" not in repr(source._account)
+    assert isinstance(source.decode, KinesisDecoder)
+
+
+# ---------------------------------------------------------------------- what is told
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers as AWS does to credentials that have expired."""
+
+    def do_POST(self) -> None:
+        body = json.dumps({"__type": "ExpiredTokenException", "message": "The security token is expired"}).encode()
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_what_is_wrong_is_told_at_the_start(monkeypatch, endpoint):
+    with pytest.raises(DStreamStateError, match="there is no stream 'absent' in us-east-1"):
+        positions(monkeypatch, Account("absent", endpoint, "us-east-1", "id", "key"), True)
+    with pytest.raises(DStreamStateError, match=r"nobody answers at http://127\.0\.0\.1:1"):
+        positions(monkeypatch, Account("s", "http://127.0.0.1:1", "us-east-1", "id", "key"), True)
+    server = HTTPServer(("127.0.0.1", 0), _Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    expired = Account("s", f"http://127.0.0.1:{server.server_port}", "us-east-1", "id", "hunter2")
+    with pytest.raises(DStreamStateError, match=r"refuses the credentials \(ExpiredTokenException") as raised:
+        positions(monkeypatch, expired, True)
+    assert "hunter2" not in str(raised.value)
+    server.shutdown()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    with pytest.raises(DStreamStateError, match="refuses the credentials"):
+        positions(monkeypatch, Account("s", endpoint, "us-east-1"), True)
+
+
+def test_role(endpoint, monkeypatch):
+    """A role is assumed; the keys that STS gives are used."""
+    asked = []
+
+    class STS:
+        def assume_role(self, **given: Any) -> Any:
+            asked.append(given)
+            return {"Credentials": {"AccessKeyId": "A", "SecretAccessKey": "B", "SessionToken": "C"}}
+
+    made = boto3.client
+
+    def client(service: str, **given: Any) -> Any:
+        if service == "sts":
+            return STS()
+        asked.append({key: given[key] for key in given if key.startswith("aws")})
+        return made(service, **given)
+
+    monkeypatch.setattr(boto3, "client", client)
+    Account("s", endpoint, "r", "id", "key", "arn", "session", "external").client()
+    assert asked == [
+        {"RoleArn": "arn", "RoleSessionName": "session", "ExternalId": "external"},
+        {"aws_access_key_id": "A", "aws_secret_access_key": "B", "aws_session_token": "C"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"streamName": ""}, DStreamTypeError, "streamName must be a str"),
+        ({"regionName": 1}, DStreamTypeError, "regionName must be a str"),
+        ({"endpointUrl": 1}, DStreamTypeError, "endpointUrl must be a str"),
+        ({"initialPositionInStream": 7}, DStreamValueError, "LATEST or TRIM_HORIZON, got 7"),
+        ({"checkpointInterval": -1}, DStreamValueError, "checkpointInterval"),
+        ({"awsAccessKeyId": "id"}, DStreamValueError, "both awsAccessKeyId and awsSecretKey"),
+        ({"decoder": 1}, DStreamTypeError, "decoder must be a function"),
+    ],
+)
+def test_arguments(change, error, text):
+    given = {
+        "kinesisAppName": "app", "streamName": "s", "endpointUrl": "http://h", "regionName": "r",
+        "initialPositionInStream": InitialPositionInStream.LATEST, "checkpointInterval": 2, **change,
+    }  # fmt: skip
+    with pytest.raises(error, match=text):
+        KinesisUtils.createStream(None, **given)
+
+
+def test_client_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "boto3", None)
+    with pytest.raises(DStreamStateError, match=r"pip install 'dstreams\[kinesis\]'"):
+        KinesisUtils.createStream(None, "app", "s", "http://h", "r", InitialPositionInStream.LATEST, 2)
