@@ -9,6 +9,7 @@ __all__ = ["BEHAVIOURS", "NOTES", "REMOVED", "SCALA", "SINCE", "Behaviour"]
 SINCE = {
     "dstreams.context": "0.1.0",
     "dstreams.dstream": "0.1.0",
+    "dstreams.flume": "0.1.0",
     "dstreams.kafka": "0.1.0",
     "dstreams.listener": "0.1.0",
     "dstreams.mqtt": "0.1.0",

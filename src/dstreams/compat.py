@@ -16,6 +16,7 @@ _MODULES = {
     "pyspark.streaming.dstream": "dstreams.dstream",
     "pyspark.streaming.listener": "dstreams.listener",
     "pyspark.streaming.util": "dstreams.util",
+    "pyspark.streaming.flume": "dstreams.flume",
     "pyspark.streaming.kafka": "dstreams.kafka",
     "pyspark.streaming.kinesis": "dstreams.kinesis",
     "pyspark.streaming.mqtt": "dstreams.mqtt",

@@ -6,7 +6,7 @@ import logging
 
 import pyarrow as pa
 import pytest
-from pyspark import SparkConf, cloudpickle
+from pyspark import SparkConf, SparkContext, cloudpickle
 
 from dstreams._run.waiting import Waiting
 from dstreams._sources.kafka import KafkaDecoder, KafkaSource, Topics
@@ -157,7 +157,8 @@ def test_waiting_is_said_once(caplog):
     ]  # fmt: skip
 
 
-def test_connector(tmp_path):
+def test_connector(tmp_path, monkeypatch):
+    monkeypatch.setattr(SparkContext, "_active_spark_context", None)  # of other tests
     assert kafka_package("4.3.0") == "org.apache.spark:spark-sql-kafka-0-10_2.13:4.3.0"
     conf = SparkConf(loadDefaults=False, _jvm=None)
     conf._conf = {"spark.jars.packages": "a:b:1"}

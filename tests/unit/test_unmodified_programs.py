@@ -38,6 +38,9 @@ from pyspark.streaming.dstream import DStream as D, TransformedDStream
 from pyspark.streaming.listener import StreamingListener as L
 from pyspark.streaming.util import rddToFileName
 from pyspark.streaming.kinesis import KinesisUtils, InitialPositionInStream
+from pyspark.streaming.kafka import KafkaUtils, TopicAndPartition, OffsetRange
+from pyspark.streaming.flume import FlumeUtils
+from pyspark.streaming.mqtt import MQTTUtils
 import pyspark.streaming.util as u
 import pyspark.streaming.dstream
 import importlib
@@ -50,6 +53,11 @@ assert u.rddToFileName is rddToFileName and rddToFileName("a", None, 1) == "a-1"
 assert issubclass(TransformedDStream, DStream)
 assert pyspark.streaming.dstream is dstreams.dstream
 assert KinesisUtils.__module__ == "dstreams.kinesis"
+assert KafkaUtils.__module__ == "dstreams.kafka" and MQTTUtils.__module__ == "dstreams.mqtt"
+try:
+    FlumeUtils.createStream(None, "localhost", 1)
+except NotImplementedError as error:
+    assert "KafkaSink" in str(error)
 """
     )
 
