@@ -50,9 +50,12 @@ coverage: $(READY) $(JARS) $(CLASSES) ## run the same tests as `make test`, and 
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-examples: $(READY) ## run the examples
-	@$(WITH_JAVA) $(PY) examples/main_job.py
-	@$(WITH_JAVA) $(PY) -m pytest -q examples
+# In the order of examples/README.md. Kafka's needs a broker: tests/programs/test_examples.py has one.
+EXAMPLES := main_job first_steps running_totals windows sessions own_receiver step_by_step
+examples: $(READY) $(JARS) ## run the examples
+	@$(WITH_JAVA) for name in $(EXAMPLES); do \
+		echo "\$$ python examples/$$name.py"; $(PY) examples/$$name.py || exit 1; done
+	@$(WITH_JAVA) $(PY) -m pytest -q examples tests/programs/test_examples.py::test_kafka_wordcount
 
 docs: $(READY) ## write docs/compatibility.md from the code
 	$(PY) tools/compatibility.py

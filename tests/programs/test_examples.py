@@ -1,0 +1,64 @@
+"""The examples run as they are, and print what they are there to show."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.kafka_broker import CONNECTOR
+from tests.programs.program import SUBMIT, Program
+from tests.programs.test_running import PROJECT
+
+EXAMPLES = PROJECT / "examples"
+
+
+def run(tmp_path, name, *arguments, command=(), **environment):
+    with Program([sys.executable, *command, str(EXAMPLES / name), *arguments], tmp_path, **environment) as program:
+        assert program.finish(180) == 0, program.report()
+        noise = [line for line in program.errors if "\tat " in line or "Traceback" in line or " ERROR " in line]
+        assert not noise, program.report()
+    return program
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("first_steps.py", ["('to', 2)", "('be', 2)"]),
+        ("windows.py", ["('home', 1)"]),
+        ("sessions.py", ["ann is on home"]),
+        ("own_receiver.py", ["..."]),
+        ("step_by_step.py", ["(0, 0)", "Batch: 0"]),
+    ],
+)
+def test_example(tmp_path, name, lines):
+    program = run(tmp_path, name)
+    for line in lines:
+        assert line in program.lines, program.report()
+
+
+@pytest.mark.slow
+def test_running_totals_go_on(tmp_path):
+    def highest(program):
+        return max(int(line.split(", ")[1][:-1]) for line in program.lines if line.startswith("('alice', "))
+
+    directory = str(tmp_path / "totals")
+    first = run(tmp_path, "running_totals.py", directory)
+    assert highest(first) >= 12
+    second = run(tmp_path, "running_totals.py", directory)
+    alice = next(line for line in second.lines if line.startswith("('alice', "))
+    assert alice == f"('alice', {highest(first)})" or "('alice', 13)" in second.lines, second.report()
+
+
+@pytest.mark.slow
+def test_kafka_wordcount(tmp_path, broker):
+    topic = broker.topic(2)
+    broker.send(topic, ["to be or not to be"] * 3)
+    jars = f"--jars {','.join(map(str, CONNECTOR.glob('*.jar')))} "
+    program = run(
+        tmp_path, "kafka_wordcount.py", broker.servers, topic, "20", command=["-m", "dstreams"],
+        PYSPARK_SUBMIT_ARGS=SUBMIT + jars + "pyspark-shell",
+    )  # fmt: skip
+    assert {"('to', 6)", "('be', 6)"} <= set(program.lines), program.report()
+    assert any(line.startswith(f"OffsetRange(topic: {topic}") for line in program.lines), program.report()
