@@ -724,7 +724,7 @@ BEHAVIOURS = (
     ),
     Behaviour(
         _FILES, "files-metadata", "Listeners get the names of a batch's files as the description of the input.",
-        (_SOURCES + "test_files_by_their_modification_time_and_content",), see="listeners and file streams",
+        (_SOURCES + "test_files_by_their_modification_time_and_content",),
     ),
     # ------------------------------------------------------------------ listeners
     Behaviour(

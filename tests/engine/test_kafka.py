@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from dstreams import StreamingListener
 from dstreams.errors import BatchError, DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.kafka import KafkaUtils, OffsetRange, TopicAndPartition, utf8_decoder, with_kafka
 from tests.harness import Output
@@ -78,6 +79,14 @@ def test_offset_ranges_are_those_of_the_partitions(streaming, broker):
 
     stream = KafkaUtils.createDirectStream(ssc, [topic], params(broker))
     stream.foreachRDD(look)
+    told = []
+
+    class Listener(StreamingListener):
+        def onBatchCompleted(self, event):
+            (info,) = event.batchInfo().streamIdToInputInfo().values()
+            told.append((event.batchInfo().numRecords(), info.metadataDescription().splitlines()[2]))
+
+    ssc.addStreamingListener(Listener())
     out = Output(stream.transform(lambda rdd: rdd.context.parallelize([str(r) for r in rdd.offsetRanges()])))
     ssc.start()
     out.wait_for_batches(1)
@@ -89,6 +98,7 @@ def test_offset_ranges_are_those_of_the_partitions(streaming, broker):
     assert sorted(map(str, ranges)) == [
         str(OffsetRange(topic, 0, 0, 2)), str(OffsetRange(topic, 1, 0, 0)), str(OffsetRange(topic, 2, 0, 1)),
     ]  # fmt: skip
+    assert told[0] == (3, f"topic: {topic}\tpartition: 2\toffsets: 0 to 1")
     last = next(ranges for ranges, parts in seen if parts == [["d"]])
     assert last[0] == OffsetRange(topic, 1, 0, 1)
     assert {r.partition: r.count() for r in last} == {0: 0, 1: 1, 2: 0}

@@ -7,6 +7,7 @@ others from running.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from dstreams._plan.compiler import Plan
     from dstreams._plan.placement import Placement
     from dstreams._run.exchange import Exchange
+    from dstreams._run.reads import Reads
 
 __all__ = ["Batch", "BatchSide"]
 
-Span = tuple[str | None, str | None]
-"""Offsets before and at the end of a batch, as Spark writes them."""
+log = logging.getLogger("dstreams")
+
 _LOOK_PARTITIONS = 32
 """An output that only looks asks at most so many partitions at once."""
 
@@ -54,18 +56,27 @@ class Batch:
         RDDs of the streaming side.
     placement : Placement
         Which nodes those are.
-    span : callable
-        Where the batch begins and ends in the source that a node is.
+    number : int
+        Spark's number of the batch.
+    reads : Reads, optional
+        What the batches of the query have read.
     """
 
     def __init__(
-        self, sc: SparkContext, when: BatchTime, frontier: Frontier, placement: Placement, span: Callable[[Node], Span]
+        self,
+        sc: SparkContext,
+        when: BatchTime,
+        frontier: Frontier,
+        placement: Placement,
+        number: int = 0,
+        reads: Reads | None = None,
     ) -> None:
         self.when = when
         self.time = datetime.fromtimestamp(when.now_ms / 1000)
         self._sc = sc
         self._placement = placement
-        self._span = span
+        self._number = number
+        self._reads = reads
         self._main = frontier
         self._frontiers = dict.fromkeys(placement.frontier, frontier)
         self._rdds: dict[Node, RDD[Any] | None] = {}
@@ -92,7 +103,9 @@ class Batch:
 
     def read(self, node: Node) -> Read:
         """What the batch reads of a source."""
-        return Read(partial(self._span, node), partial(self._main.inputs, node))
+        assert self._reads is not None
+        span, entries = partial(self._reads.span, self._number, node), partial(self._reads.entries, node)
+        return Read(span, partial(self._main.inputs, node), entries)
 
     def _make(self, node: Node) -> RDD[Any] | None:
         if not self.when.due(node.slide_ms):
@@ -137,8 +150,11 @@ class BatchSide:
         Takes the exception of a batch or output that failed.
     watch : callable
         Gets each output with its RDD before the output runs.
-    span : callable
-        Where a batch, by its number, begins and ends in the source that a node is.
+
+    Attributes
+    ----------
+    reads : Reads or None
+        What the batches have read; set when the query starts.
     """
 
     def __init__(
@@ -151,7 +167,6 @@ class BatchSide:
         remember_ms: int,
         failed: Callable[[BaseException], None],
         watch: Callable[[Output, RDD[Any]], None],
-        span: Callable[[int, Node], Span],
     ) -> None:
         self._sc = sc
         self._graph = graph
@@ -161,9 +176,9 @@ class BatchSide:
         self._remember_ms = remember_ms
         self._failed = failed
         self._watch = watch
-        self._span = span
         self._decoder = row_decoder(plan.frame.sparkSession, plan)
         self.exchanges: list[Exchange] = []
+        self.reads: Reads | None = None
         self.remembered: dict[int, Batch] = {}
 
     def run(self, jdf: JavaObject, number: int, when: BatchTime, inputs: dict[int, InputInfo], strict: bool) -> bool:
@@ -191,7 +206,7 @@ class BatchSide:
         info = BatchInfo(Time(time_ms), now_ms(), inputs)
         try:
             frontier = Frontier(self._sc, jdf, self._plan, self._decoder)
-            batch = Batch(self._sc, when, frontier, self._placement, partial(self._span, number))
+            batch = Batch(self._sc, when, frontier, self._placement, number, self.reads)
             self.remembered[time_ms] = batch
             for exchange in self.exchanges:
                 batch.exchange(exchange)
@@ -201,6 +216,8 @@ class BatchSide:
             self._forget(time_ms)
             # The operators have not all run: Spark refuses to commit that.
             return not (strict or self._plan.piped or self.exchanges)
+        if self._bus.listens:
+            info._streamIdToInputInfo.update(self._told(batch))
         if not jobs:  # no stream that an output looks at is due
             self._complete(batch)
             return True
@@ -220,6 +237,20 @@ class BatchSide:
         """Give back the memory of all remembered batches, at the end of the query; ``slice`` still finds them."""
         for batch in self.remembered.values():
             batch.forget()
+
+    def _told(self, batch: Batch) -> dict[int, InputInfo]:
+        """What sources that are no receivers have to tell listeners of a batch."""
+        found = {}
+        for number, node in enumerate(node for node in self._graph.nodes if node.source is not None):
+            assert node.source is not None
+            try:
+                told = node.source.told(batch.read(node))
+            except Exception as error:  # which is no reason to fail the batch
+                log.warning("%s: listeners cannot be told what the batch reads: %s", node.source.describe(), error)
+                continue
+            if told is not None:
+                found[number] = InputInfo(number, *told)
+        return found
 
     def _complete(self, batch: Batch) -> None:
         for exchange in self.exchanges:

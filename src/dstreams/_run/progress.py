@@ -170,6 +170,11 @@ class ListenerBus:
             self._thread = threading.Thread(target=self._deliver, name="dstreams-listeners", daemon=True)
             self._thread.start()
 
+    @property
+    def listens(self) -> bool:
+        """Whether there is any listener."""
+        return bool(self._listeners)
+
     def post(self, method: str, getter: str, value: Any) -> None:
         """Call ``listener.<method>(event)`` soon, where ``event.<getter>()`` is the value."""
         if self._thread is not None:

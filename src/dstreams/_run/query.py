@@ -10,17 +10,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from dstreams._plan.compiler import compile_plan
-from dstreams._plan.graph import Graph, Node
+from dstreams._plan.graph import Graph
 from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.batch import BatchSide
 from dstreams._run.checkpoint import exchange_folder, files_of
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
-from dstreams._run.layout import TICK, Layout, layout_of
+from dstreams._run.layout import TICK, layout_of
 from dstreams._run.logs import BATCHES, STATE_SERVER, set_level
 from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
-from dstreams._run.query_log import QueryLog
+from dstreams._run.reads import Reads
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import Stopped, start_stream
 from dstreams._run.waiting import Waiting
@@ -114,8 +114,6 @@ class Query:
         self._offsets: str | None = None
         self._level: str | None = None
         self._frames: dict[str, DataFrame] = {}
-        self._layout: Layout | None = None
-        self._directory: str | None = None
         try:
             if recovery is not None:
                 recovery.open()
@@ -141,7 +139,7 @@ class Query:
             raise
         self.batches = BatchSide(
             sc, graph, self.placement, self.plan, bus, max(remember_ms, interval_ms), self._batch_failed,
-            world.output, self._span,
+            world.output,
         )  # fmt: skip
 
     def _frame(self, source: Source, session: SparkSession) -> DataFrame:
@@ -163,15 +161,15 @@ class Query:
         try:
             if self._checkpoint is None:
                 self._offsets = temporary_checkpoint()
-            self._directory = directory = self._checkpoint or f"file://{self._offsets}"
+            directory = self._checkpoint or f"file://{self._offsets}"
             for number, placement in enumerate(self.placement.exchanges, 1):
                 inner = f"{directory}/{exchange_folder(number)}"
                 self.batches.exchanges.append(
                     Exchange(self._sc, placement, inner, f"{name}, exchange {number}", self._hush)
                 )
-            self._layout = layout_of(self.plan, self.placement.lifted, self._frames)
+            layouts = [layout_of(self.plan, self.placement.lifted, self._frames)]
+            self.batches.reads = Reads(files_of(self._sc, directory), layouts[0])
             if self._recovery is not None:
-                layouts = [self._layout]
                 layouts += [layout_of(inner.plan, inner.placement.lifted) for inner in self.batches.exchanges]
                 self._recovery.begin(layouts)
             for number, exchange in enumerate(self.batches.exchanges, 1):
@@ -218,12 +216,6 @@ class Query:
             raise Stopped("the batch failed")
         if not self._still_the_driver():
             raise Stopped("another program has the directory")
-
-    def _span(self, number: int, node: Node) -> tuple[str | None, str | None]:
-        """Where a batch begins and ends in a source."""
-        assert self._layout is not None and self._directory is not None
-        line, place = self._layout.sources.index(node.id), self._layout.unique.index(node.id)
-        return QueryLog(files_of(self._sc, self._directory)).span(number, line, place)
 
     def _still_the_driver(self) -> bool:
         try:

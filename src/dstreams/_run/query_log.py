@@ -146,24 +146,10 @@ class QueryLog:
                 return batch
         return None
 
-    def span(self, batch: int, line: int, number: int) -> tuple[str | None, str | None]:
-        """Where a batch begins and ends in a source.
-
-        Parameters
-        ----------
-        batch : int
-            Number of the batch.
-        line : int
-            Which line of the offset log is the source's.
-        number : int
-            Spark's number of the source.
-        """
-        at = self._read(batch).sources[line]
-        if batch > 0 and (before := self._read(batch - 1).sources[line]) is not None:
-            return before, at
-        # Where the source began is in its own log: a byte, the version, and the offset.
-        first = self._files.read(f"sources/{number}/0").decode() if self._files.exists(f"sources/{number}/0") else ""
-        return first.partition("\n")[2] or None, at
+    def offsets_of(self, batch: int, line: int) -> tuple[str | None, str | None]:
+        """Offsets of one source before and at the end of a batch; None where there is none."""
+        before = self._read(batch - 1).sources[line] if batch > 0 else None
+        return before, self._read(batch).sources[line]
 
     def forget(self, batch: int) -> None:
         """Forget that a batch was begun."""

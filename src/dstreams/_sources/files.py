@@ -8,16 +8,18 @@ what lies further back than the remember window counts as old (``maxFileAge``).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dstreams._sources.link import Link
-from dstreams._sources.source import Source
+from dstreams._sources.source import Read, Source
 from dstreams._sources.start import Start
 
 if TYPE_CHECKING:
@@ -74,6 +76,12 @@ class _Directory(Source):
 
     def _columns(self) -> list[str]:
         raise AssertionError("each kind of directory names its columns")
+
+    def told(self, read: Read) -> tuple[int, str] | None:
+        """No count, as on the old engine, and the names of the files."""
+        before, at = (-1 if text is None else int(json.loads(text)["logOffset"]) for text in read.span())
+        names = [unquote(entry["path"]) for entry in read.entries(before + 1, at)]
+        return 0, "\n".join(names)
 
     def facts(self) -> dict[str, Any]:
         """When the stream was defined: files that came while no program ran are newer than that."""

@@ -311,9 +311,14 @@ class KafkaSource(Source):
             if new := {part: offset for part, offset in at.items() if before.get(part) != offset}:
                 self.committer.commit(sc, new)
 
-    def records(self, read: Read) -> int:
-        """Count of the records of a batch."""
-        return sum(each.count() for each in ranges_between(*map(parse_offsets, read.span())))
+    def told(self, read: Read) -> tuple[int, str] | None:
+        """Count of the records, and the ranges in the old engine's words."""
+        ranges = ranges_between(*map(parse_offsets, read.span()))
+        lines = [
+            f"topic: {each.topic}\tpartition: {each.partition}\toffsets: {each.fromOffset} to {each.untilOffset}"
+            for each in ranges
+        ]
+        return sum(each.count() for each in ranges), "\n".join(lines)
 
     def explain(self, failure: str) -> str | None:
         """Say what to do about records that are gone, and about brokers that do not answer."""

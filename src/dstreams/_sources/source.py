@@ -31,10 +31,13 @@ class Read:
         Gives the offsets before and at the end of the batch, as Spark writes them; None where there is none.
     inputs : callable
         Gives what each partition reads, as Spark's data source has planned it.
+    entries : callable
+        Gives the entries of the source's own log, by the numbers of the first and the last one.
     """
 
     span: Callable[[], tuple[str | None, str | None]]
     inputs: Callable[[], list[JavaObject]]
+    entries: Callable[[int, int], list[dict[str, Any]]]
 
 
 class Source(ABC):
@@ -87,6 +90,13 @@ class Source(ABC):
 
     def completed(self, sc: SparkContext, read: Read) -> None:  # noqa: B027 - most have nothing to do
         """Note that the outputs of a batch have run."""
+
+    def told(self, read: Read) -> tuple[int, str] | None:
+        """Count of the records of a batch, and a description of what they are, for listeners.
+
+        None where a reader tells it, or where there is nothing to tell.
+        """
+        return None
 
     def explain(self, failure: str) -> str | None:
         """Say what to do about a failure of a batch or of the query, if it is one of this source's."""

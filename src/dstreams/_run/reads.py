@@ -1,0 +1,55 @@
+"""What the batches of a query have read, from the files that Spark keeps of that."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from dstreams._run.query_log import QueryLog
+
+if TYPE_CHECKING:
+    from dstreams._plan.graph import Node
+    from dstreams._run.files import Files
+    from dstreams._run.layout import Layout
+
+__all__ = ["Reads"]
+
+
+class Reads:
+    """Offsets and logs of the sources of one query.
+
+    Parameters
+    ----------
+    files : Files
+        Files of its checkpoint location.
+    layout : Layout
+        Which source is which there.
+    """
+
+    def __init__(self, files: Files, layout: Layout) -> None:
+        self._files = files
+        self._log = QueryLog(files)
+        self._layout = layout
+
+    def span(self, batch: int, node: Node) -> tuple[str | None, str | None]:
+        """Where a batch, by its number, begins and ends in the source that a node is."""
+        line = self._layout.sources.index(node.id)
+        before, at = self._log.offsets_of(batch, line)
+        if before is None:
+            # Where a source of Kafka began is in its own log: a zero byte, the version, and the offset.
+            first = self._own(node, "0")
+            before = first.partition("\n")[2] if first.startswith("\0") else None
+        return before, at
+
+    def entries(self, node: Node, first: int, last: int) -> list[dict[str, Any]]:
+        """Entries of a source's own log with the numbers from `first` to `last`."""
+        found = []
+        for number in range(first, last + 1):
+            text = self._own(node, str(number)) or self._own(node, f"{number}.compact")
+            entries = (json.loads(line) for line in text.splitlines()[1:] if line)
+            found += [entry for entry in entries if entry.get("batchId") == number]
+        return found
+
+    def _own(self, node: Node, name: str) -> str:
+        path = f"sources/{self._layout.unique.index(node.id)}/{name}"
+        return self._files.read(path).decode() if self._files.exists(path) else ""
