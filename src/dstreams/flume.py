@@ -1,28 +1,96 @@
-"""The Flume utilities, as programs import them from ``pyspark.streaming.flume`` (Spark 1.5 to 2.4)."""
+"""The Flume utilities, as programs import them from ``pyspark.streaming.flume`` (Spark 1.5 to 2.4).
+
+Needs ``dstreams[flume]``.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from pyspark import StorageLevel
+
+from dstreams._sources.flume import FlumeServer
 from dstreams._sources.kafka_records import utf8_decoder
-from dstreams.errors import UnsupportedDStreamOperation
+from dstreams.errors import (
+    DStreamStateError,
+    DStreamTypeError,
+    DStreamValueError,
+    UnsupportedDStreamOperation,
+)
+from dstreams.receiver import Receiver
+
+if TYPE_CHECKING:
+    from dstreams.context import StreamingContext
+    from dstreams.dstream import DStream
 
 __all__ = ["FlumeUtils", "utf8_decoder"]
 
 
 class FlumeUtils:
-    """Flume input; refused, with what to do instead."""
+    """Streams of the events of Flume agents."""
 
     @staticmethod
-    def createStream(*args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: this package does not speak the protocol of Flume's Avro sink.
+    def createStream(
+        ssc: StreamingContext,
+        hostname: str,
+        port: int,
+        storageLevel: StorageLevel = StorageLevel.MEMORY_AND_DISK_2,
+        enableDecompression: bool = False,
+        bodyDecoder: Callable[[bytes | None], Any] = utf8_decoder,
+    ) -> DStream[Any]:
+        """Let Flume agents send events with their Avro sink.
+
+        Parameters
+        ----------
+        ssc : StreamingContext
+            The context.
+        hostname : str
+            Address of the driver's machine on which to listen, the ``hostname`` of the sink.
+        port : int
+            Port on which to listen.
+        storageLevel : pyspark.StorageLevel
+            Accepted for compatibility.
+        enableDecompression : bool
+            Whether the sink has ``compression-type = deflate``.
+        bodyDecoder : callable
+            Body of an event to anything.
+
+        Returns
+        -------
+        DStream[tuple[dict[str, str], T]]
+            Headers and decoded body of each event.
 
         Raises
         ------
-        UnsupportedDStreamOperation
-            Always, before anything is started.
+        DStreamStateError
+            If the package ``avro`` is not installed.
+        DStreamTypeError, DStreamValueError
+            If an argument cannot be meant.
+
+        Notes
+        -----
+        An agent is told that events have arrived when they are in the write-ahead log, if the program has a checkpoint
+        directory; it keeps in its channel what it could not send.
         """
-        raise _refused("createStream", "Avro sink")
+        op = "FlumeUtils.createStream"
+        if not isinstance(hostname, str) or not hostname:
+            raise DStreamTypeError(f"{op}: hostname must be a str, got {hostname!r}")
+        if isinstance(port, bool) or not isinstance(port, int):
+            raise DStreamTypeError(f"{op}: port must be an int, got {port!r}")
+        if not 0 < port < 65536:
+            raise DStreamValueError(f"{op}: port must be between 1 and 65535, got {port}")
+        if not callable(bodyDecoder):
+            raise DStreamTypeError(f"{op}: bodyDecoder must be a function, got {bodyDecoder!r}")
+        try:
+            import avro.ipc  # noqa: F401
+        except ImportError:
+            raise DStreamStateError(
+                f"{op}: Avro is not installed. Install it beside the driver: pip install 'dstreams[flume]'"
+            ) from None
+        events = ssc.receiverStream(FlumeReceiver(hostname, port, bool(enableDecompression)))
+        return events.map(lambda event: (event[0], bodyDecoder(event[1])))
 
     @staticmethod
     def createPollingStream(*args: Any, **kwargs: Any) -> NoReturn:
@@ -33,13 +101,44 @@ class FlumeUtils:
         UnsupportedDStreamOperation
             Always, before anything is started.
         """
-        raise _refused("createPollingStream", "SparkSink")
+        raise UnsupportedDStreamOperation(
+            "FlumeUtils.createPollingStream: the sink that it polls, SparkSink, was a part of Spark until 2.4 and "
+            "works with Flume 1.6 only. Nothing was started. Give the agent another sink: its Avro sink with "
+            "FlumeUtils.createStream, or its Kafka sink (type = org.apache.flume.sink.kafka.KafkaSink) with "
+            "KafkaUtils.createDirectStream, which also keeps what comes while this program is down."
+        )
 
 
-def _refused(call: str, sink: str) -> UnsupportedDStreamOperation:
-    return UnsupportedDStreamOperation(
-        f"FlumeUtils.{call}: this package does not read from Flume's {sink}. Nothing was started. Give the agent "
-        "another sink, and read that: its Kafka sink (type = org.apache.flume.sink.kafka.KafkaSink) with "
-        "KafkaUtils.createDirectStream, which loses nothing when this program is down; or its HDFS or file_roll sink "
-        "with ssc.textFileStream."
-    )
+class FlumeReceiver(Receiver[Any]):
+    """Listens for agents.
+
+    Parameters
+    ----------
+    host : str
+        Address on which to listen.
+    port : int
+        Port on which to listen.
+    compressed : bool
+        Whether agents compress what they send.
+    """
+
+    def __init__(self, host: str, port: int, compressed: bool) -> None:
+        super().__init__()
+        self._address = (host, port)
+        self._compressed = compressed
+
+    def __str__(self) -> str:
+        host, port = self._address
+        return f"Flume on {host}:{port}"
+
+    def onStart(self) -> None:
+        """Listen."""
+        self._server = FlumeServer(self._address, self._compressed, self.store)
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="dstreams-flume", daemon=True).start()
+
+    def onStop(self) -> None:
+        """Listen no more."""
+        server = self.__dict__.pop("_server", None)
+        if server is not None:
+            server.shutdown()
+            server.server_close()

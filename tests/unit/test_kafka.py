@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pyarrow as pa
 import pytest
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext, cloudpickle
 
 from dstreams._run.waiting import Waiting
 from dstreams._sources.kafka import KafkaDecoder, KafkaSource, Topics
+from dstreams._sources.kafka_cluster import check_jars
 from dstreams._sources.kafka_parameters import ConsumerParameters
 from dstreams._sources.kafka_records import offsets_text, parse_offsets, ranges_between
-from dstreams.errors import DStreamTypeError, DStreamValueError
+from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.kafka import (
     Broker,
     KafkaMessageAndMetadata,
@@ -155,6 +158,25 @@ def test_waiting_is_said_once(caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"{name}: waiting for the brokers at h:1, which do not answer", f"{name}: goes on",
     ]  # fmt: skip
+
+
+def test_connector_that_is_not_there():
+    class Loader:
+        def loadClass(self, name):
+            raise Py4JError("ClassNotFoundException")
+
+    class Anything:
+        version = "4.3.0-rc1"
+
+        def __getattr__(self, name):
+            return (lambda: Loader()) if name == "getContextClassLoader" else Anything()
+
+        def __call__(self):
+            return self
+
+    wanted = r"--packages org.apache.spark:spark-sql-kafka-0-10_2.13:4.3.0 \.\.\.\n.*--jars spark-sql-kafka"
+    with pytest.raises(DStreamStateError, match=re.compile(wanted, re.DOTALL)):
+        check_jars(Anything(), "createDirectStream")
 
 
 def test_connector(tmp_path, monkeypatch):

@@ -41,8 +41,8 @@ class Status:
         return [text for said, text in self.said if said == event]
 
 
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
+def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.002)

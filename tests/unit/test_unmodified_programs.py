@@ -55,7 +55,7 @@ assert pyspark.streaming.dstream is dstreams.dstream
 assert KinesisUtils.__module__ == "dstreams.kinesis"
 assert KafkaUtils.__module__ == "dstreams.kafka" and MQTTUtils.__module__ == "dstreams.mqtt"
 try:
-    FlumeUtils.createStream(None, "localhost", 1)
+    FlumeUtils.createPollingStream(None, [("localhost", 1)])
 except NotImplementedError as error:
     assert "KafkaSink" in str(error)
 """
