@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from pyspark import cloudpickle
 
 from dstreams import StreamingListener
 from dstreams.errors import BatchError, DStreamStateError, DStreamTypeError, DStreamValueError
@@ -167,6 +168,12 @@ def test_offsets_of_a_consumer_group(streaming, broker, settings):
         hand.commitAsync([1])
     ssc.stop(stopSparkContext=False)
     assert values(out) == ["c", "d"]
+    again, saved = threading.Event(), cloudpickle.loads(cloudpickle.dumps(hand))
+    saved.commitAsync([OffsetRange(topic, 0, 0, 1)], lambda ranges, error: again.set())  # as a restored program does
+    assert again.wait(60)
+    saved.close()
+    assert broker.committed("hand", topic, 2) == [1, 1]
+    broker.commit("hand", topic, {0: 3})
     for group in ("hand", "receiver", "setting"):
         assert broker.committed(group, topic, 2) == [3, 1], group
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext, cloudpickle
+from pyspark.sql import SparkSession
 
 from dstreams._run.waiting import Waiting
 from dstreams._sources.kafka import KafkaDecoder, KafkaSource, Topics
@@ -190,3 +191,7 @@ def test_connector(tmp_path, monkeypatch):
     (tmp_path / "spark-sql-kafka-0-10_2.13-4.3.0.jar").touch()
     (tmp_path / "kafka-clients.jar").touch()
     assert with_kafka(conf, tmp_path).get("spark.jars").count(".jar") == 2
+    builder = with_kafka(SparkSession.builder.config("spark.jars", "/other.jar"), tmp_path)
+    assert (
+        builder._options["spark.jars"].startswith("/other.jar,") and "spark-sql-kafka" in builder._options["spark.jars"]
+    )

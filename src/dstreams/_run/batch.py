@@ -257,7 +257,10 @@ class BatchSide:
             exchange.complete()
         for node in self._graph.nodes:
             if node.source is not None:
-                node.source.completed(self._sc, batch.read(node))
+                try:
+                    node.source.completed(self._sc, batch.read(node))
+                except Exception as error:  # the batch has run, and its outputs have written
+                    log.warning("%s: after the batch: %s", node.source.describe(), error)
         self._forget(batch.when.now_ms)
 
     def _run_output(self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo) -> bool:

@@ -114,7 +114,7 @@ def _responder(take: Callable[[list[Event]], Any]) -> Callable[[bytes], bytes]:
 
         def process_handshake(self, decoder: Any, encoder: Any) -> Any:
             if self._remote is None:
-                self._remote = super().process_handshake(decoder, encoder)
+                self._remote = super().process_handshake(decoder, encoder)  # type: ignore[no-untyped-call]
             return self._remote
 
         def invoke(self, message: Any, request: Any) -> str:
@@ -122,5 +122,5 @@ def _responder(take: Callable[[list[Event]], Any]) -> Callable[[bytes], bytes]:
             take([(event["headers"], event["body"]) for event in events])
             return "OK"
 
-    responder = Responder(avro.protocol.parse(json.dumps(_PROTOCOL)))
+    responder = Responder(avro.protocol.parse(json.dumps(_PROTOCOL)))  # type: ignore[no-untyped-call]
     return responder.respond
