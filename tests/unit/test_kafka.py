@@ -192,6 +192,5 @@ def test_connector(tmp_path, monkeypatch):
     (tmp_path / "kafka-clients.jar").touch()
     assert with_kafka(conf, tmp_path).get("spark.jars").count(".jar") == 2
     builder = with_kafka(SparkSession.builder.config("spark.jars", "/other.jar"), tmp_path)
-    assert (
-        builder._options["spark.jars"].startswith("/other.jar,") and "spark-sql-kafka" in builder._options["spark.jars"]
-    )
+    jars = builder._options["spark.jars"]
+    assert jars.startswith("/other.jar,") and "spark-sql-kafka" in jars
