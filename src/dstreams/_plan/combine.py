@@ -1,18 +1,24 @@
-"""Combining the values of each key in the Python workers: PySpark's algorithm without its wrapper around each call.
+"""Combining the values of each key in the Python workers: PySpark's algorithm with a shorter way for what fits.
 
 PySpark wraps the three functions of ``combineByKey`` in ones that turn StopIteration into an error: another call
 for each record, a quarter of a word count's time. A stage runs inside a generator, where Python itself turns
-StopIteration into a RuntimeError (PEP 479), so nothing is lost by leaving the wrappers out.
+StopIteration into a RuntimeError (PEP 479), so nothing is lost by leaving the wrappers out. And PySpark's merger asks
+at each record whether it is time to look at the memory; as long as all fits, a plain loop over blocks of records does
+the same in less time. When memory runs short, the merger takes over, which spills to disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
-from pyspark.shuffle import Aggregator, ExternalMerger
+from pyspark.shuffle import Aggregator, ExternalMerger, get_used_memory
 
 __all__ = ["Combiner"]
+
+_BLOCK_RECORDS = 20_000
+"""After so many records the used memory is looked at."""
 
 
 class Combiner:
@@ -42,15 +48,39 @@ class Combiner:
 
     def values(self, records: Iterable[Any]) -> Iterable[Any]:
         """Before the shuffle: pairs of key and value to pairs of key and combiner."""
-        merger = self._merger(0.9)
-        merger.mergeValues(records)
-        return merger.items()  # type: ignore[no-any-return]
+        create, merge, _ = self._functions
+        return self._merged(records, create, merge, 0.9, ExternalMerger.mergeValues)
 
     def combiners(self, records: Iterable[Any]) -> Iterable[Any]:
         """After the shuffle: one combiner for each key."""
-        merger = self._merger(1)
-        merger.mergeCombiners(records)
-        return merger.items()  # type: ignore[no-any-return]
+        return self._merged(records, None, self._functions[2], 1, ExternalMerger.mergeCombiners)
+
+    def _merged(
+        self,
+        records: Iterable[Any],
+        create: Callable[[Any], Any] | None,
+        merge: Callable[[Any, Any], Any],
+        share: float,
+        go_on: Callable[[Any, Iterable[Any]], None],
+    ) -> Iterable[Any]:
+        found: dict[Any, Any] = {}
+        source = iter(records)
+        more = True
+        while more:
+            more = False
+            for key, value in islice(source, _BLOCK_RECORDS):
+                more = True
+                if key in found:
+                    found[key] = merge(found[key], value)
+                else:
+                    found[key] = value if create is None else create(value)
+            if more and get_used_memory() >= self._memory * share:
+                merger = self._merger(share)
+                merger.mergeCombiners(found.items())
+                found.clear()
+                go_on(merger, source)
+                return merger.items()  # type: ignore[no-any-return]
+        return found.items()
 
     def _merger(self, share: float) -> Any:
         aggregator = Aggregator(*self._functions)
