@@ -63,7 +63,7 @@ docs: $(READY) ## write docs/compatibility.md from the code
 # How many programs to make up, for example: make parity N=200
 N := 50
 parity: $(READY) $(JARS) $(CLASSES) ## compare N made-up programs with the engine that PySpark ships (N=50)
-	@$(WITH_JAVA) DSTREAMS_PARITY=$(N) $(PY) -m pytest -m "not slow" tests/parity/test_generated.py $(ARGS)
+	@$(WITH_JAVA) DSTREAMS_PARITY=$(N) $(PY) -m pytest -s -m "not slow" tests/parity/test_generated.py $(ARGS)
 
 lint: $(READY_DEV) ## check style and formatting (ruff)
 	$(PY) -m ruff check .

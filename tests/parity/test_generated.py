@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from pyspark import SparkContext
 from pyspark.streaming import StreamingContext as OldStreamingContext
 
@@ -22,8 +24,10 @@ from tests.parity.side_by_side import rows
 pytestmark = pytest.mark.parity
 
 NUMBER = os.environ.get("DSTREAMS_PARITY")
+AT_ONCE = 8
+"""At most so many programs run in one context, since starting one takes as long as several programs."""
 MADE_UP = settings(
-    max_examples=int(NUMBER or 3),
+    max_examples=int(NUMBER or 1),
     derandomize=NUMBER is None,  # always the same ones in `make test`
     database=None,
     deadline=None,
@@ -38,27 +42,62 @@ def _directory(spark_context: SparkContext, tmp_path_factory: pytest.TempPathFac
     spark_context.setCheckpointDir(str(tmp_path_factory.mktemp("checkpoint")))
 
 
-def run(make_context: Any, program: MadeUp) -> list[dict[str, list[Any] | None]]:
+Result = list[dict[str, list[Any] | None]]
+"""For each batch the records of each output."""
+
+
+def run(make_context: Any, program: MadeUp) -> Result:
+    return run_together(make_context, [program])[0]
+
+
+def run_together(make_context: Any, group: list[MadeUp]) -> list[Result]:
+    """Results of several programs, which run in one context."""
     ssc = make_context()
-    streams, pulse = program.build(ssc)
-    batches = run_table(ssc, streams, pulse, BATCHES, timeout=120)
-    return [{name: rows(parts) for name, parts in batch.items()} for batch in batches]
+    streams: dict[str, Any] = {}
+    for number, program in enumerate(group):
+        outputs, pulse = program.build(ssc)
+        streams.update({f"{number} {name}": stream for name, stream in outputs.items()})
+    batches = run_table(ssc, streams, pulse, BATCHES, timeout=240)
+    return [
+        [{name: rows(batch[f"{number} {name}"]) for name in program.outputs} for batch in batches]
+        for number, program in enumerate(group)
+    ]
 
 
-def run_old(sc: SparkContext, program: MadeUp) -> list[dict[str, list[Any] | None]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return run(lambda: OldStreamingContext(sc, INTERVAL), program)
+class Enough:
+    """Counts programs; when there have been enough, and all were alike on both engines, no more are run."""
+
+    compared = 0
+    differs = False
+
+    def __bool__(self) -> bool:
+        return not self.differs and self.compared >= int(NUMBER or 3)
+
+
+@pytest.fixture(scope="module")
+def enough() -> Iterator[Enough]:
+    found = Enough()
+    yield found
+    if NUMBER is not None:
+        print(f"\n{found.compared} made-up programs gave the same on both engines")
 
 
 @MADE_UP
-@given(program=programs())
-def test_made_up_programs(spark_context: SparkContext, program: MadeUp) -> None:
-    compare(
-        program,
-        lambda program: run_old(spark_context, program),
-        lambda program: run(lambda: StreamingContext(spark_context, INTERVAL), program),
-    )
+@given(group=st.lists(programs(), min_size=3 if NUMBER is None else 1, max_size=AT_ONCE if NUMBER else 3))
+def test_made_up_programs(spark_context: SparkContext, enough: Enough, group: list[MadeUp]) -> None:
+    if enough:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        old = run_together(lambda: OldStreamingContext(spark_context, INTERVAL), group)
+    new = run_together(lambda: StreamingContext(spark_context, INTERVAL), group)
+    try:
+        for program, theirs, ours in zip(group, old, new, strict=True):
+            compare(program, lambda _, theirs=theirs: theirs, lambda _, ours=ours: ours)
+            enough.compared += 1
+    except AssertionError:
+        enough.differs = True
+        raise
 
 
 @pytest.mark.slow
