@@ -21,5 +21,5 @@ words.transform(lambda rdd: rdd.distinct().sortBy(len, ascending=False)).pprint(
 words.count().foreachRDD(lambda time, rdd: print(f"{time:%H:%M:%S}: {sum(rdd.collect())} words"))
 
 ssc.start()
-ssc.awaitTerminationOrTimeout(8)
-ssc.stop()
+ssc.awaitTerminationOrTimeout(15)
+ssc.stop(stopGraceFully=True)

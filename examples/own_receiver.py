@@ -33,5 +33,5 @@ degrees.map(lambda degree: f"{degree:.1f} degrees").pprint(2)
 degrees.count().pprint()
 
 ssc.start()
-ssc.awaitTerminationOrTimeout(8)
-ssc.stop()
+ssc.awaitTerminationOrTimeout(15)
+ssc.stop(stopGraceFully=True)

@@ -29,4 +29,4 @@ clicks.mapWithState(StateSpec.function(visit).timeout(3)).pprint()
 
 ssc.start()
 ssc.awaitTerminationOrTimeout(20)
-ssc.stop()
+ssc.stop(stopGraceFully=True)

@@ -26,6 +26,6 @@ query = (
 )  # fmt: skip
 
 ssc.start()
-ssc.awaitTerminationOrTimeout(10)
+ssc.awaitTerminationOrTimeout(15)
 query.stop()
-ssc.stop()
+ssc.stop(stopGraceFully=True)

@@ -21,4 +21,4 @@ clicks.groupByKeyAndWindow(4, 2).mapValues(len).pprint()  # of 4 s, every 2 s
 
 ssc.start()
 ssc.awaitTerminationOrTimeout(20)
-ssc.stop()
+ssc.stop(stopGraceFully=True)
