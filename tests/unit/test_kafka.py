@@ -183,8 +183,7 @@ def test_connector_that_is_not_there():
 def test_connector(tmp_path, monkeypatch):
     monkeypatch.setattr(SparkContext, "_active_spark_context", None)  # of other tests
     assert kafka_package("4.3.0") == "org.apache.spark:spark-sql-kafka-0-10_2.13:4.3.0"
-    conf = SparkConf(loadDefaults=False, _jvm=None)
-    conf._conf = {"spark.jars.packages": "a:b:1"}
+    conf = SparkConf(loadDefaults=False).set("spark.jars.packages", "a:b:1")
     assert with_kafka(conf).get("spark.jars.packages") == f"a:b:1,{kafka_package()}"
     with pytest.raises(DStreamValueError, match="has no spark-sql-kafka"):
         with_kafka(conf, tmp_path)
