@@ -20,7 +20,7 @@ class Given:
 
 def rdd_of(*parts: list[Any], parallelism: int = 2) -> StreamingRDD:
     """A StreamingRDD over partitions that are given."""
-    return StreamingRDD(Read(Given(list(parts))), PlanContext(parallelism, {"spark.python.worker.memory": "16g"}))  # type: ignore[arg-type]
+    return StreamingRDD(Read(Given(list(parts))), PlanContext(parallelism, {"spark.python.worker.memory": "512m"}))  # type: ignore[arg-type]
 
 
 def run(stage: Stage) -> Parts:

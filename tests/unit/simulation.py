@@ -163,8 +163,7 @@ class Fed:
 
     def rdd(self, parallelism: int = 2) -> Any:
         """The source as an RDD of the streaming side; as Any, since PySpark's annotations know no ``by_key``."""
-        # More than the tests themselves take: else every combination would spill to disk.
-        return StreamingRDD(Read(self), PlanContext(parallelism, {"spark.python.worker.memory": "16g"}))  # type: ignore[arg-type]
+        return StreamingRDD(Read(self), PlanContext(parallelism, {"spark.python.worker.memory": "512m"}))  # type: ignore[arg-type]
 
     def __reduce__(self) -> Any:
         raise TypeError("a source does not travel to the workers")

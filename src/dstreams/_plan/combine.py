@@ -10,13 +10,14 @@ the same in less time. When memory runs short, the merger takes over, which spil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from pyspark.shuffle import Aggregator, ExternalMerger, get_used_memory
 
 __all__ = ["Combiner"]
 
+_END: Any = object()
 _BLOCK_RECORDS = 20_000
 """After so many records the used memory is looked at."""
 
@@ -65,20 +66,20 @@ class Combiner:
     ) -> Iterable[Any]:
         found: dict[Any, Any] = {}
         source = iter(records)
-        more = True
-        while more:
-            more = False
-            for key, value in islice(source, _BLOCK_RECORDS):
-                more = True
+        first = next(source, _END)
+        while first is not _END:
+            for key, value in islice(chain((first,), source), _BLOCK_RECORDS):
                 if key in found:
                     found[key] = merge(found[key], value)
                 else:
                     found[key] = value if create is None else create(value)
-            if more and get_used_memory() >= self._memory * share:
+            first = next(source, _END)
+            # With nothing left to come all is combined: there is no use in spilling it.
+            if first is not _END and get_used_memory() >= self._memory * share:
                 merger = self._merger(share)
                 merger.mergeCombiners(found.items())
                 found.clear()
-                go_on(merger, source)
+                go_on(merger, chain((first,), source))
                 return merger.items()  # type: ignore[no-any-return]
         return found.items()
 
