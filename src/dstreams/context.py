@@ -193,16 +193,14 @@ class StreamingContext(Inputs):
             raise DStreamTypeError("setupFunc should be callable.")
         use_this_python()
         sc = SparkContext._active_spark_context
-        if sc is None and not start_jvm(path):
-            ssc = cls._set_up(path, setupFunc, None)
-            ssc._script = _file_of(setupFunc)
-            return ssc
-        assert SparkContext._jvm is not None
-        try:
-            files = hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path)
-        except Exception as error:
-            raise CheckpointError.unreadable(path, jvm_reason(error)) from None
-        found = read_directory(files)
+        found = None
+        if sc is not None or start_jvm(path):
+            assert SparkContext._jvm is not None
+            try:
+                files = hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path)
+            except Exception as error:
+                raise CheckpointError.unreadable(path, jvm_reason(error)) from None
+            found = read_directory(files)
         script = _file_of(setupFunc)
         if found is None:
             ssc = cls._set_up(path, setupFunc, None)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pyspark import StorageLevel
 
+from dstreams._sources.decoder import utf8_decoder
 from dstreams._sources.flume import FlumeServer
-from dstreams._sources.kafka_records import utf8_decoder
 from dstreams.errors import (
     DStreamStateError,
     DStreamTypeError,

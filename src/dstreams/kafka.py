@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyspark import SparkConf, SparkContext, StorageLevel
 
 from dstreams._run.kafka_rdd import read_ranges
+from dstreams._sources.decoder import Decoder, utf8_decoder
 from dstreams._sources.kafka import KafkaDecoder, KafkaRDD, KafkaSource, Topics
 from dstreams._sources.kafka_cluster import kafka_package
 from dstreams._sources.kafka_commits import Callback, Committer
 from dstreams._sources.kafka_parameters import ConsumerParameters
 from dstreams._sources.kafka_records import (
     Broker,
-    Decoder,
     KafkaMessageAndMetadata,
     OffsetRange,
     TopicAndPartition,
-    utf8_decoder,
 )
 from dstreams.dstream import DStream
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError

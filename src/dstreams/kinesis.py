@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyspark import StorageLevel
 
-from dstreams._sources.kafka_records import utf8_decoder
+from dstreams._sources.decoder import utf8_decoder
 from dstreams._sources.kinesis import Account, KinesisSource
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError

@@ -68,8 +68,8 @@ class Batch:
         when: BatchTime,
         frontier: Frontier,
         placement: Placement,
-        number: int = 0,
-        reads: Reads | None = None,
+        number: int,
+        reads: Reads | None,
     ) -> None:
         self.when = when
         self.time = datetime.fromtimestamp(when.now_ms / 1000)

@@ -12,18 +12,17 @@ import pyarrow as pa
 from pyspark import RDD
 from pyspark.sql import DataFrame, SparkSession
 
+from dstreams._sources.decoder import Decoder, utf8_decoder
 from dstreams._sources.kafka_cluster import KafkaCluster, check_jars
 from dstreams._sources.kafka_commits import Committer
 from dstreams._sources.kafka_parameters import ConsumerParameters
 from dstreams._sources.kafka_records import (
-    Decoder,
     KafkaMessageAndMetadata,
     OffsetRange,
     Offsets,
     offsets_text,
     parse_offsets,
     ranges_between,
-    utf8_decoder,
 )
 from dstreams._sources.link import Link
 from dstreams._sources.source import Read, Source

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Broker", "KafkaMessageAndMetadata", "OffsetRange", "TopicAndPartition", "utf8_decoder"]
+from dstreams._sources.decoder import Decoder, utf8_decoder
 
-Decoder = Callable[[bytes | None], Any]
-
-
-def utf8_decoder(s: bytes | None) -> str | None:
-    """Decode bytes as UTF-8; None stays None."""
-    return None if s is None else s.decode("utf-8")
+__all__ = ["Broker", "KafkaMessageAndMetadata", "OffsetRange", "TopicAndPartition"]
 
 
 class TopicAndPartition:
