@@ -159,10 +159,6 @@ class KinesisReader(ChunkReader):
         with self._lock:
             return {"shards": {shard: read.end for shard, read in sorted(self._shards.items())}}
 
-    def available(self, start: int | None) -> int:
-        """Not asked: offsets are no counts here."""
-        raise AssertionError("offsets of Kinesis are sequence numbers")
-
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
         """One partition for each shard that has something new."""
         found = []

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 
-__all__ = ["ChunkPartition", "ChunkReader"]
+__all__ = ["ChunkPartition", "ChunkReader", "CountingReader"]
 
 
 class ChunkPartition(InputPartition):
@@ -30,7 +30,23 @@ class ChunkPartition(InputPartition):
 
 
 class ChunkReader(DataSourceStreamReader):
-    """A stream reader whose partitions are :class:`ChunkPartition`; offsets are ``{"n": count}``."""
+    """A stream reader whose partitions are :class:`ChunkPartition`."""
+
+    @abstractmethod
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
+        """Partitions of the batch between two offsets."""
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Give a partition's chunks, in a task."""
+        assert isinstance(partition, ChunkPartition)
+        if partition.failure is not None:
+            raise RuntimeError(partition.failure)
+        for chunk in partition.chunks:
+            yield pa.RecordBatch.from_arrays([pa.array([chunk], pa.binary())], names=["chunk"])
+
+
+class CountingReader(ChunkReader):
+    """A reader whose offsets are ``{"n": count}``."""
 
     @abstractmethod
     def available(self, start: int | None) -> int:
@@ -44,15 +60,3 @@ class ChunkReader(DataSourceStreamReader):
     def latestOffset(self, start: dict[str, Any] | None = None, limit: Any = None) -> dict[str, Any]:
         """Offset up to which there is data."""
         return {"n": self.available(None if start is None else start["n"])}
-
-    @abstractmethod
-    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
-        """Partitions of the batch between two offsets."""
-
-    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Give a partition's chunks, in a task."""
-        assert isinstance(partition, ChunkPartition)
-        if partition.failure is not None:
-            raise RuntimeError(partition.failure)
-        for chunk in partition.chunks:
-            yield pa.RecordBatch.from_arrays([pa.array([chunk], pa.binary())], names=["chunk"])

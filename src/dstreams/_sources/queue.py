@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dstreams._plan.chunks import write_chunk
 from dstreams._plan.worker_errors import exception_text, worker_traceback
 from dstreams._sources.link import CLOCK, Link, Remote
-from dstreams._sources.parts import ChunkPartition, ChunkReader
+from dstreams._sources.parts import ChunkPartition, CountingReader
 from dstreams._sources.register import load_stream
 from dstreams._sources.source import Source
 from dstreams._sources.start import Start, count
@@ -180,7 +180,7 @@ class InitialSource(QueueSource):
         return "initial state"
 
 
-class QueueReader(ChunkReader):
+class QueueReader(CountingReader):
     """Reader of a queue; the offset counts the elements that were taken.
 
     Parameters

@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dstreams._plan.chunks import write_chunk
 from dstreams._sources.blocks import Blocks, RateLimit
 from dstreams._sources.link import Link, Remote
-from dstreams._sources.parts import ChunkPartition, ChunkReader
+from dstreams._sources.parts import ChunkPartition, CountingReader
 from dstreams._sources.register import load_stream
 from dstreams._sources.source import Reporting
 from dstreams._sources.start import Start, count
@@ -89,7 +89,7 @@ class Wiring:
     settings: Settings = Settings()
 
 
-class ReceiverReader(ChunkReader):
+class ReceiverReader(CountingReader):
     """Base of the receivers.
 
     Parameters
