@@ -287,11 +287,11 @@ def run_words(engine, files, expected, scratch, interval, warm_up, measured):
             name = f"batch-{i:05d}.txt"
             shutil.copyfile(files[i % len(files)], staging / name)
             os.rename(staging / name, watched / name)
-            key, count = _get(counts, run)
+            key, count = take(counts, run)
             if count != expected[i % len(files)]:
                 raise AssertionError(f"{engine}: batch {i} has {count} words, not {expected[i % len(files)]}")
             keys.append(key)
-        rows = _wait_for(run, lambda rows: any(row[key_name] == keys[-1] for row in rows))
+        rows = wait_for(run, lambda rows: any(row[key_name] == keys[-1] for row in rows))
     finally:
         run.stop()
 
@@ -314,7 +314,7 @@ def run_empty(engine, scratch, state, interval, warm_up, measured):
         written.write_text(" ".join(f"word{i}" for i in range(100)))
         os.rename(written, watched / "words.txt")
     try:
-        rows = _wait_for(run, lambda rows: len(rows) >= warm_up + measured)
+        rows = wait_for(run, lambda rows: len(rows) >= warm_up + measured)
     finally:
         run.stop()
     return sorted(rows, key=lambda row: row["due"])[warm_up : warm_up + measured]
@@ -350,7 +350,7 @@ def run_queue(engine, kind, scratch, sizes, interval, warm_up, measured):
     run.ssc.start()
     try:
         for i, wanted in enumerate(expected):
-            due, count = _get(counts, run)
+            due, count = take(counts, run)
             if count != wanted:
                 raise AssertionError(f"{engine}: batch {i} has {count} records, not {wanted}")
             dues.append(due)
@@ -358,7 +358,7 @@ def run_queue(engine, kind, scratch, sizes, interval, warm_up, measured):
                 pause.wait(run)
                 memories.append({"batches": i + 1, "keys": wanted, **memory(run.sc)})
                 pause.go_on()
-        rows = _wait_for(run, lambda rows: any(row["due"] == dues[-1] for row in rows))
+        rows = wait_for(run, lambda rows: any(row["due"] == dues[-1] for row in rows))
     finally:
         pause.end()
         run.stop()
@@ -382,11 +382,11 @@ def run_sums(engine, scratch, sizes, interval, warm_up, measured):
     keys = []
     try:
         for i, batch in enumerate(batches):
-            key, count = _get(counts, run)
+            key, count = take(counts, run)
             if count != len(batch):
                 raise AssertionError(f"{engine}: batch {i} has {count} records, not {len(batch)}")
             keys.append(key)
-        rows = _wait_for(run, lambda rows: any(row["batch"] == keys[-1] for row in rows))
+        rows = wait_for(run, lambda rows: any(row["batch"] == keys[-1] for row in rows))
     finally:
         run.stop()
     by_key = {row["batch"]: row for row in rows}
@@ -484,7 +484,7 @@ def _tree():
     return {int(pid): (int(parent), int(rss)) for pid, parent, rss in map(str.split, listed.splitlines())}
 
 
-def _get(counts, run):
+def take(counts, run):
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         try:
@@ -494,7 +494,7 @@ def _get(counts, run):
     raise TimeoutError("a batch did not come")
 
 
-def _wait_for(run, enough):
+def wait_for(run, enough):
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         rows = run.rows()

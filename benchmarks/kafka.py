@@ -8,10 +8,9 @@ from __future__ import annotations
 import queue
 import random
 import sys
-import time
 from pathlib import Path
 
-from engines import CORES, DStreams, HandWritten
+from engines import CORES, DStreams, HandWritten, take, wait_for
 from workloads import drawn_lines, split, value_of, vocabulary, word_weights
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -27,7 +26,7 @@ def run_kafka(engine, scratch, records, interval, warm_up, measured):
     jars = {"spark.jars": ",".join(map(str, CONNECTOR.glob("*.jar"))), "spark.default.parallelism": str(CORES)}
     with Broker(Path(scratch)) as broker:
         topic = broker.topic(PARTITIONS)
-        expected = [_fill(broker, topic, records // PARTITIONS, batches)] * batches
+        wanted = _fill(broker, topic, records // PARTITIONS, batches)
         counts = queue.Queue()
         if engine == "handwritten":
             run, key = HandWritten(interval, jars), "batch"
@@ -50,12 +49,12 @@ def run_kafka(engine, scratch, records, interval, warm_up, measured):
             )
         keys = []
         try:
-            for number, wanted in enumerate(expected):
-                found, count = _take(counts, run)
+            for number in range(batches):
+                found, count = take(counts, run)
                 if count != wanted:
                     raise AssertionError(f"{engine}: batch {number} has {count} words, not {wanted}")
                 keys.append(found)
-            rows = _rows(run, key, keys[-1])
+            rows = wait_for(run, lambda rows: any(row[key] == keys[-1] for row in rows))
         finally:
             run.stop()
     by_key = {row[key]: row for row in rows}
@@ -77,20 +76,3 @@ def _fill(broker, topic, each, batches):
         for _ in range(batches):
             broker.send(topic, block, partition=number)
     return len({word for value in block for word in split(value)})
-
-
-def _take(counts, run):
-    while True:
-        try:
-            return counts.get(timeout=1)
-        except queue.Empty:
-            run.check()
-
-
-def _rows(run, name, last):
-    for _ in range(200):
-        rows = run.rows()
-        if any(row[name] == last for row in rows):
-            return rows
-        time.sleep(0.1)
-    raise TimeoutError("the last batch was not reported")
