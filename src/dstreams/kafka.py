@@ -269,17 +269,13 @@ class KafkaUtils:
         if not isinstance(groupId, str) or not groupId:
             raise DStreamTypeError(f"{op}: groupId must be a str, got {groupId!r}")
         chosen = _topics(op, list(topics), None, None)
-        given = dict(kafkaParams) if isinstance(kafkaParams, Mapping) else kafkaParams
-        if isinstance(given, dict) or given is None:
-            given = {**(given or {}), "group.id": groupId}
-            named = any(given.get(name) for name in ("bootstrap.servers", "metadata.broker.list"))
-            if not named and not _setting(ssc._sc, SERVERS):
-                raise DStreamValueError(
-                    f"{op}: Kafka has no ZooKeeper any more, so zkQuorum={zkQuorum!r} leads nowhere. Name the brokers: "
-                    f"kafkaParams={{'bootstrap.servers': 'host:9092'}}, or, without a change of the program, "
-                    f"spark-submit --conf {SERVERS}=host:9092"
-                )
-        parameters = ConsumerParameters.parse(op, given, _setting(ssc._sc, SERVERS))
+        advice = (
+            f"Kafka has no ZooKeeper any more, so zkQuorum={zkQuorum!r} leads nowhere. Name the brokers: "
+            "kafkaParams={'bootstrap.servers': 'host:9092'}, or, without a change of the program, "
+            f"spark-submit --conf {SERVERS}=host:9092"
+        )
+        given = {} if kafkaParams is None else kafkaParams
+        parameters = ConsumerParameters.parse(op, given, _setting(ssc._sc, SERVERS), groupId, advice)
         decoder = _decoder(op, keyDecoder, valueDecoder, None)
         source = KafkaSource(op, chosen, parameters, {}, decoder, False, _rate(ssc), True)
         return KafkaDStream(ssc._source(op, source)._node, ssc)

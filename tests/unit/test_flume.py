@@ -12,7 +12,7 @@ from dstreams._sources.receiver import Settings
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError, UnsupportedDStreamOperation
 from dstreams.flume import FlumeReceiver, FlumeUtils
 from tests.flume_agent import Agent
-from tests.unit.test_receivers import custom, run, taken, until  # noqa: F401 - run is a fixture
+from tests.unit.receivers import custom, taken, until
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def bodies(reader):
 
 
 @pytest.mark.parametrize("compression", [pytest.param("none", marks=pytest.mark.slow), "deflate"])
-def test_events_of_an_agent(run, tmp_path, port, compression):  # noqa: F811
+def test_events_of_an_agent(run, tmp_path, port, compression):
     """They arrive in their order, each once; what comes while nobody listens waits in the agent."""
     (tmp_path / "agent").mkdir()
     with Agent(tmp_path / "agent", port, compression) as agent:
@@ -50,7 +50,7 @@ def test_events_of_an_agent(run, tmp_path, port, compression):  # noqa: F811
         assert bodies(again) == ["early", *lines, "while nobody listens"]
 
 
-def test_strangers_and_a_port_that_is_taken(run, port, capfd):  # noqa: F811
+def test_strangers_and_a_port_that_is_taken(run, port, capfd):
     with socket.create_server(("127.0.0.1", port)):
         reader, status = run(receiver(port))
         until(lambda: any("Address already in use" in text for text in status.texts("error")))

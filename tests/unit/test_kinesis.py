@@ -19,7 +19,7 @@ from dstreams._sources.kinesis import Account, KinesisDecoder, KinesisReader, Ki
 from dstreams._sources.start import FRESH, Start
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.kinesis import InitialPositionInStream, KinesisUtils
-from tests.unit.test_receivers import Status, until
+from tests.unit.receivers import Status, until
 
 
 @pytest.fixture(scope="module")

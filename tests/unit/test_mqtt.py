@@ -12,7 +12,7 @@ from dstreams._sources.receiver import Settings
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.mqtt import MQTTReceiver, MQTTUtils
 from tests.mqtt_broker import PASSWORD, USER, Mosquitto
-from tests.unit.test_receivers import custom, run, taken, until  # noqa: F401 - run is a fixture
+from tests.unit.receivers import custom, taken, until
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def receiver(broker, topic, login=(None, None)):
     return custom(MQTTReceiver("tcp", "127.0.0.1", broker.port, topic, login), Settings(0.1, 0.01))
 
 
-def test_messages(broker, run, tmp_path):  # noqa: F811
+def test_messages(broker, run, tmp_path):
     reader, status = run(receiver(broker, "sensors/+"), tmp_path / "ahead")
     until(lambda: _listens(broker, reader, "sensors/probe"))
     broker.publish("sensors/1", "ü", b"\xff", "")
@@ -41,7 +41,7 @@ def test_messages(broker, run, tmp_path):  # noqa: F811
     assert len(taken(again)) == count, "what was received is in the write-ahead log"
 
 
-def test_broker_that_goes_and_comes_back(broker, run):  # noqa: F811
+def test_broker_that_goes_and_comes_back(broker, run):
     reader, status = run(receiver(broker, "t"))
     until(lambda: _listens(broker, reader, "t"))
     broker.stop()
@@ -51,7 +51,7 @@ def test_broker_that_goes_and_comes_back(broker, run):  # noqa: F811
     until(lambda: _listens(broker, reader, "t"))
 
 
-def test_password(tmp_path, run):  # noqa: F811
+def test_password(tmp_path, run):
     with Mosquitto(tmp_path, closed=True) as broker:
         wrong, status = run(receiver(broker, "t", (USER, "wrong")))
         until(lambda: any("refuses the connection" in text for text in status.texts("resumed")))

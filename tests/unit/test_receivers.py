@@ -7,76 +7,18 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from pyspark import cloudpickle
 from pyspark.serializers import BatchedSerializer, CPickleSerializer
 
 from dstreams import DStreamError
 from dstreams._sources.blocks import Blocks, RateLimit
-from dstreams._sources.custom import CustomSource
-from dstreams._sources.receiver import ReceiverReader, Settings, Wiring
+from dstreams._sources.receiver import Settings
 from dstreams._sources.socket import ConvertedSource, RawSource
-from dstreams._sources.write_ahead import LocalFolder
 from dstreams.errors import DStreamStateError, ReceiverStopped
 from dstreams.receiver import Receiver
-
-QUICK = Settings(restart_seconds=0.01, block_seconds=0.01)
-
-
-class Status:
-    """Stands in for the driver."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[str, str]] = []
-
-    def call(self, method: str, *args: Any) -> None:
-        if method == "receiver":
-            self.said.append((args[0], args[1]))
-
-    def texts(self, event: str) -> list[str]:
-        return [text for said, text in self.said if said == event]
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.002)
-
-
-def taken(reader: ReceiverReader) -> list[Any]:
-    parts = reader.partitions({"n": 0}, reader.latestOffset())
-    return [record for part in parts for chunk in part.chunks for record in pickle.loads(chunk)]
-
-
-@pytest.fixture
-def run() -> Iterator[Callable[..., tuple[ReceiverReader, Status]]]:
-    """Give a function that starts the receiver of a source; it ends with the test."""
-    opened: list[ReceiverReader] = []
-
-    def start(source: Any, log: Path | None = None) -> tuple[ReceiverReader, Status]:
-        status = Status()
-        folder = None if log is None else LocalFolder(str(log))
-        reader = cloudpickle.loads(cloudpickle.dumps(source)).reader(
-            Wiring(cast(Any, status), 2, folder, settings=source._settings)
-        )
-        reader.open()
-        opened.append(reader)
-        return reader, status
-
-    yield start
-    for reader in opened:
-        reader.stop()
-        assert not reader._thread.is_alive()
-
-
-def custom(receiver: Receiver[Any], settings: Settings = QUICK) -> CustomSource:
-    return CustomSource(receiver, 3, 2, "dstreams-receiver-3", settings)
-
+from tests.unit.receivers import QUICK, custom, taken, until
 
 # ---------------------------------------------------------------------- receivers of the program
 

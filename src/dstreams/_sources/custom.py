@@ -57,6 +57,8 @@ class Supervisor(ReceiverReader):
         """Let the receiver run until it is to be started again, or for good."""
         while not self._stopped.is_set():
             self._wakes.clear()
+            if self._stopped.is_set():  # meanwhile, so that nothing would wake it again
+                return
             self._delay = None
             self._receiver._supervisor = self
             try:

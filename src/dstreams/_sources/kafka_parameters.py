@@ -37,6 +37,9 @@ _OF_SPARK = {
     )
 }  # fmt: skip
 """Options of Spark's source that may stand among the parameters."""
+_ADVICE = (
+    "kafkaParams must name the brokers: {'bootstrap.servers': 'host:9092,...'} (or the old 'metadata.broker.list')"
+)
 _SECRET = ("password", "secret", "jaas", "token", "key.pem", "credentials")
 
 
@@ -65,7 +68,9 @@ class ConsumerParameters:
     auto_commit: bool
 
     @classmethod
-    def parse(cls, op: str, parameters: Any, servers: str | None = None) -> ConsumerParameters:
+    def parse(
+        cls, op: str, parameters: Any, servers: str | None = None, group: str | None = None, advice: str = _ADVICE
+    ) -> ConsumerParameters:
         """Read what a program gives.
 
         Parameters
@@ -76,6 +81,10 @@ class ConsumerParameters:
             ``kafkaParams``.
         servers : str, optional
             Brokers where the parameters name none.
+        group : str, optional
+            The consumer group, whatever the parameters say.
+        advice : str
+            What to say where there are no brokers.
 
         Raises
         ------
@@ -96,10 +105,7 @@ class ConsumerParameters:
         if servers and not given.get("bootstrap.servers"):
             given["bootstrap.servers"] = servers
         if not given.get("bootstrap.servers"):
-            raise DStreamValueError(
-                f"{op}: kafkaParams must name the brokers: {{'bootstrap.servers': 'host:9092,...'}} (or the old "
-                "'metadata.broker.list')"
-            )
+            raise DStreamValueError(f"{op}: {advice}")
         reset = given.get("auto.offset.reset", "latest")
         if reset not in _RESET:
             raise DStreamValueError(
@@ -110,7 +116,7 @@ class ConsumerParameters:
             {key: value for key, value in given.items() if key not in _NOT_OURS and key.lower() not in _OF_SPARK},
             {_OF_SPARK[key.lower()]: value for key, value in given.items() if key.lower() in _OF_SPARK},
             _RESET[reset],
-            given.get("group.id") or None,
+            group or given.get("group.id") or None,
             given.get("enable.auto.commit") == "true",
         )
 
