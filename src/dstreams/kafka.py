@@ -219,9 +219,7 @@ class KafkaUtils:
         if commits and parameters.group is None:
             raise DStreamValueError(f"{op}: there is no group to commit offsets to; give 'group.id' in kafkaParams")
         decoder = _decoder(op, keyDecoder, valueDecoder, messageHandler)
-        source = KafkaSource(
-            op, chosen, parameters, begin, decoder, messageHandler is not None, _rate(ssc), commits
-        )  # fmt: skip
+        source = KafkaSource(op, chosen, parameters, begin, decoder, _rate(ssc), commits)
         return KafkaDStream(ssc._source(op, source)._node, ssc)
 
     @staticmethod
@@ -277,7 +275,7 @@ class KafkaUtils:
         given = {} if kafkaParams is None else kafkaParams
         parameters = ConsumerParameters.parse(op, given, _setting(ssc._sc, SERVERS), groupId, advice)
         decoder = _decoder(op, keyDecoder, valueDecoder, None)
-        source = KafkaSource(op, chosen, parameters, {}, decoder, False, _rate(ssc), True)
+        source = KafkaSource(op, chosen, parameters, {}, decoder, _rate(ssc), True)
         return KafkaDStream(ssc._source(op, source)._node, ssc)
 
     @staticmethod
@@ -319,7 +317,7 @@ class KafkaUtils:
                 raise DStreamValueError(f"{op}: {each} does not end after it begins")
         parameters = ConsumerParameters.parse(op, kafkaParams, _setting(sc, SERVERS))
         decoder = _decoder(op, keyDecoder, valueDecoder, messageHandler)
-        return read_ranges(sc, op, parameters, offsetRanges, decoder, messageHandler is not None)
+        return read_ranges(sc, op, parameters, offsetRanges, decoder)
 
 
 def _topics(op: str, topics: Any, pattern: Any, assign: Any) -> Topics:

@@ -135,8 +135,9 @@ def test_handler_gets_all_that_a_record_carries():
 
 def source(**given):
     decoder = KafkaDecoder(utf8_decoder, utf8_decoder, None)
-    return KafkaSource("createDirectStream", Topics(["t"]), parse(bootstrap_servers="h:1", **given), {}, decoder,
-                       False, None, False)  # fmt: skip
+    return KafkaSource(
+        "createDirectStream", Topics(["t"]), parse(bootstrap_servers="h:1", **given), {}, decoder, None, False
+    )
 
 
 def test_source_can_be_saved_and_says_what_failed():

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from dstreams._plan.chunks import CHUNK, ChunkWriter, StageFunction
 from dstreams._plan.python_stage import map_in_arrow
 from dstreams._run.session import private_session
-from dstreams._sources.kafka import KafkaDecoder, KafkaRDD, columns_of
+from dstreams._sources.kafka import KafkaDecoder, KafkaRDD
 from dstreams._sources.kafka_cluster import KafkaCluster, check_jars
 from dstreams._sources.kafka_records import OffsetRange, offsets_text
 from dstreams.errors import DStreamValueError
@@ -31,7 +31,6 @@ def read_ranges(
     parameters: ConsumerParameters,
     ranges: list[OffsetRange],
     decode: KafkaDecoder,
-    handler: bool,
 ) -> KafkaRDD:
     """Make an RDD with a partition for each range, in their order.
 
@@ -61,9 +60,9 @@ def read_ranges(
             "assign": json.dumps({each.topic: [each.partition]}),
             "startingOffsets": offsets_text(begin),
             "endingOffsets": offsets_text(end),
-            "includeHeaders": str(handler).lower(),
+            "includeHeaders": str("headers" in decode.columns).lower(),
         }
-        frame = session.read.format("kafka").options(**options).load().selectExpr(*columns_of(handler or None))
+        frame = session.read.format("kafka").options(**options).load().selectExpr(*decode.columns)
         frames.append(map_in_arrow(frame, StageFunction(decode, (), ChunkWriter()), CHUNK, op))
     if not frames:
         return KafkaRDD(sc.emptyRDD()._jrdd, sc, sc.serializer, lambda: [])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
 
-__all__ = ["KafkaDecoder", "KafkaRDD", "KafkaSource", "Topics", "columns_of"]
+__all__ = ["KafkaDecoder", "KafkaRDD", "KafkaSource", "Topics"]
 
 log = logging.getLogger("dstreams")
 
@@ -88,6 +88,13 @@ class KafkaDecoder:
         self._value = value
         self._handler = handler
 
+    @property
+    def columns(self) -> list[str]:
+        """Columns of Spark's source that are needed, in their order."""
+        pair = ["key", "value"]
+        everything = [*pair, "topic", "partition", "offset", "unix_millis(timestamp)", "headers"]
+        return pair if self._handler is None else everything
+
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
         """Yield the records."""
         for batch in batches:
@@ -119,12 +126,6 @@ def _decoded(column: pa.Array, decoder: Decoder) -> Collection[Any]:
         else:
             return found
     return [decoder(value) for value in column.to_pylist()]
-
-
-def columns_of(handler: Any) -> list[str]:
-    """Columns of Spark's source that a decoder with or without a handler needs."""
-    pair = ["key", "value"]
-    return pair if handler is None else [*pair, "topic", "partition", "offset", "unix_millis(timestamp)", "headers"]
 
 
 class Topics:
@@ -193,13 +194,14 @@ class KafkaSource(Source):
         Offsets at which partitions begin.
     decode : KafkaDecoder
         What becomes of a record.
-    handler : bool
-        Whether the decoder needs all that a record carries.
     rate : float, optional
         Records that a batch may take of one partition, on average.
     commits : bool
         Whether offsets are committed to the consumer group after each batch.
     """
+
+    native = True
+    decode: KafkaDecoder
 
     def __init__(
         self,
@@ -208,7 +210,6 @@ class KafkaSource(Source):
         parameters: ConsumerParameters,
         begin: Offsets,
         decode: KafkaDecoder,
-        handler: bool,
         rate: float | None,
         commits: bool,
     ) -> None:
@@ -218,11 +219,8 @@ class KafkaSource(Source):
         self._topics = topics
         self._parameters = parameters
         self._begin = begin
-        self._handler = handler
         self._rate = rate
         self.committer = Committer(op, parameters)
-
-    native = True
 
     def describe(self) -> str:
         """Name of the operation with the topics."""
@@ -241,7 +239,7 @@ class KafkaSource(Source):
         sc = session.sparkContext
         check_jars(sc, self.op)
         options = dict([self._topics.option()])
-        options["includeHeaders"] = str(self._handler).lower()
+        options["includeHeaders"] = str("headers" in self.decode.columns).lower()
         if start.position is None or self._rate is not None:
             with KafkaCluster(sc, self.op, self._parameters) as cluster:
                 partitions = self._topics.partitions(cluster)
@@ -252,7 +250,7 @@ class KafkaSource(Source):
         options["fetchOffset.numRetries"] = str(_RETRIES)
         options |= self._parameters.source_options()
         frame = session.readStream.format("kafka").options(**options).load()
-        return frame.selectExpr(*columns_of(self._handler or None))
+        return frame.selectExpr(*self.decode.columns)
 
     def _starts(self, cluster: KafkaCluster, partitions: list[tuple[str, int]]) -> Offsets:
         """Where each partition begins: as the program says, as its consumer group has committed, or at an end."""
