@@ -24,14 +24,14 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars dev run test test-all coverage lint types check format examples docs parity bench bench-quick bench-memory dist clean
+.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs parity bench bench-quick bench-memory bench-scaling soak dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## create .venv with dstreams and what its tests need, find or install Java
 
-jars: $(JARS) ## fetch Spark's Kafka connector and a Kafka broker into .jars (with Maven)
+jars: $(JARS) ## fetch what the tests need of Kafka, Flume and HDFS into .jars (with Maven)
 
 dev: $(READY_DEV) ## the same, with ruff, mypy and build
 
@@ -43,6 +43,9 @@ test: $(READY) $(JARS) $(CLASSES) ## run the tests that are not marked slow
 
 test-all: $(READY) $(JARS) $(CLASSES) ## run all tests
 	@$(WITH_JAVA) $(PY) -m pytest $(ARGS)
+
+test-cluster: $(READY) $(JARS) $(CLASSES) ## run all tests on a standalone cluster and on HDFS
+	@$(WITH_JAVA) $(PY) -m pytest tests/cluster $(ARGS)
 
 coverage: $(READY) $(JARS) $(CLASSES) ## run the same tests as `make test`, and report which lines and branches they ran
 	@rm -f .coverage .coverage.*
@@ -87,10 +90,19 @@ bench-quick: $(READY) $(JARS) ## run the benchmarks on small inputs
 bench-memory: $(READY) ## measure the memory of long runs and of 3 million keys of state
 	@$(WITH_JAVA) $(PY) benchmarks/run.py --only memory memory-3m $(ARGS)
 
-dist: $(READY_DEV) ## build the wheel, the sdist and dist/dstreams.zip for --py-files
+bench-scaling: $(READY) ## measure on one core, on two, and on a cluster of one and two workers
+	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/scaling.py $(ARGS)
+
+# For example: make soak MINUTES=10
+MINUTES := 45
+soak: $(READY) $(JARS) ## run a program with state over Kafka on a cluster for MINUTES=45, and watch its memory
+	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/soak.py $(MINUTES)
+
+dist: $(READY_DEV) ## build the wheel, the sdist, and dstreams.zip and run_dstreams.py for spark-submit
 	rm -rf dist
 	$(PY) -m build
 	cp dist/dstreams-*.whl dist/dstreams.zip
+	cp src/run_dstreams.py dist/
 
 clean: ## remove build outputs and caches (not .venv, .jdk, .jars and .cache)
 	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache

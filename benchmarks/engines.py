@@ -31,6 +31,9 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 from workloads import add, add_up, keep_state, pair, queue_batches, running_word_count, split, word_count
 
 CORES = 2
+MASTER = os.environ.get("BENCHMARK_MASTER", f"local[{CORES}]")
+"""Where Spark runs; ``scaling.py`` names others."""
+MORE = json.loads(os.environ.get("BENCHMARK_CONF", "{}"))
 TIMEOUT = 120
 
 
@@ -42,9 +45,10 @@ def conf(extra=()):
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
         "spark.sql.streaming.numRecentProgressUpdates": "1000",
+        **MORE,
         **dict(extra),
     }
-    return SparkConf().setMaster(f"local[{CORES}]").setAppName("benchmark").setAll(settings.items())
+    return SparkConf().setMaster(MASTER).setAppName("benchmark").setAll(settings.items())
 
 
 def batch_times(rows):

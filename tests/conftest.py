@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from random import Random, SystemRandom
 
 # Before Spark starts: PySpark's workers would otherwise run with the first python3 on the path.
 os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -69,3 +70,11 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """Give a Kafka broker that all tests share; each makes topics of its own."""
     with Broker(tmp_path_factory.mktemp("kafka")) as running:
         yield running
+
+
+@pytest.fixture
+def rng() -> Random:
+    """Give a source of randomness; a failure shows its seed, to repeat the test with."""
+    seed = int(os.environ.get("DSTREAMS_KILL_SEED") or SystemRandom().randrange(10**6))
+    print(f"DSTREAMS_KILL_SEED={seed}")
+    return Random(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dstreams._version import __version__
 from dstreams.context import StreamingContext
 from dstreams.dstream import DStream
 from dstreams.duration import Duration, Milliseconds, Minutes, Seconds
@@ -20,6 +21,5 @@ __all__ = [
     "StateSpec",
     "StreamingContext",
     "StreamingListener",
+    "__version__",
 ]
-
-__version__ = "0.1.0"

@@ -10,10 +10,11 @@ import runpy
 import sys
 
 USAGE = """usage: python -m dstreams PROGRAM.py [ARGUMENT ...]
-       python -m dstreams checkpoint DIR
+       python -m dstreams checkpoint DIR [--repartition N]
 
 Runs a PySpark program whose `pyspark.streaming` is dstreams, otherwise unchanged; or shows what a checkpoint
-directory holds: the program, how far it has got, and the size of its state (nothing in it is changed).
+directory holds: the program, how far it has got, and the size of its state (nothing in it is changed); with
+--repartition spreads the state over N partitions.
 Under spark-submit: spark-submit [OPTIONS] .../dstreams/__main__.py PROGRAM.py [ARGUMENT ...]"""
 
 

@@ -24,6 +24,7 @@ from dstreams._run.explain import explain
 from dstreams._run.files import hadoop_files, jvm_reason
 from dstreams._run.interpreter import use_this_python, use_this_python_in
 from dstreams._run.logs import show_logs
+from dstreams._run.nodes import wait_for_executors
 from dstreams._run.program import Program, describe, pickle_graph, read_graph
 from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query, plan_context
@@ -108,6 +109,8 @@ class StreamingContext(Inputs):
         self._payload: bytes | None = None
         self._script = call_site().partition(":")[0]
         # State stays in as many partitions as the first run has given it, whatever machine this one has.
+        if self._saved is None:
+            wait_for_executors(sparkContext)
         self._parallelism = self._saved.parallelism if self._saved is not None else sparkContext.defaultParallelism
         if directory := sparkContext._conf.get(CHECKPOINT_DIRECTORY):
             self.checkpoint(directory)

@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "BatchError",
     "CheckpointError",
+    "ClusterError",
     "DStreamError",
     "DStreamStateError",
     "DStreamTypeError",
@@ -177,6 +178,10 @@ class StreamingSideError(DStreamError, RuntimeError):
             f"RDD.{name} needs the data of a batch, and the streaming plan is made before there is any. "
             "Do this inside transform() or foreachRDD(), which get the real RDD of each batch."
         )
+
+
+class ClusterError(DStreamError, RuntimeError):
+    """The nodes of a cluster lack something that the program needs there; nothing has been started."""
 
 
 class BatchError(DStreamError, RuntimeError):

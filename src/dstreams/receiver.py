@@ -97,8 +97,8 @@ class Receiver(Generic[T]):
 
         Notes
         -----
-        Waits when 5 million records wait for a batch, and as ``spark.streaming.receiver.maxRate`` (records per second)
-        demands, so that a receiver never fills the memory.
+        Waits when 5 million records or 256 MiB wait for a batch, and as ``spark.streaming.receiver.maxRate`` (records
+        per second) demands, so that a receiver never fills the memory.
         """
         supervisor = self._running("store")
         if not isinstance(data, list | Iterator):

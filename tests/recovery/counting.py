@@ -66,7 +66,9 @@ def running_count(key: str, _: int, state: State[int]) -> tuple[str, int]:
 
 def setup(checkpoint: str, output: str, kind: str, where: str) -> StreamingContext:
     """Make the program; called by the first start only."""
-    conf = SparkConf().setAll(list(CONF.items()))
+    conf = SparkConf()
+    for key, value in CONF.items():
+        conf.setIfMissing(key, value)  # spark-submit names another master
     ssc = StreamingContext(SparkContext(conf=conf), INTERVAL_MS / 1000)
     lines = ssc.textFileStream(where) if kind == "files" else ssc.socketTextStream("127.0.0.1", int(where))
     pairs = lines.map(key_and_value)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
-from dstreams._sources.write_ahead import LocalFolder, WriteAheadLog
+from dstreams._sources.write_ahead import LocalFolder, LogFolder, WriteAheadLog
 from tests.recovery.outputs import Outputs, number_of
 
 __all__ = ["CarefulSender", "FileFeed"]
@@ -107,8 +107,12 @@ class FileFeed(Feed):
             if not self._enough() and any(self._program.glob("program-*")):
                 unfinished = self._beside / f"{number:06d}"
                 unfinished.write_text("".join(f"{record}\n" for record in self._more()))
-                os.rename(unfinished, self._directory / unfinished.name)
+                self.move(unfinished)
                 number += 1
+
+    def move(self, file: Path) -> None:
+        """Let a file appear as a whole."""
+        os.rename(file, self._directory / file.name)
 
 
 class CarefulSender(Feed):
@@ -173,11 +177,15 @@ class CarefulSender(Feed):
         self._outputs.refresh()
         self._arrived = max(self._arrived, logged, self._outputs.highest)
 
+    def reader(self, folder: Path) -> LogFolder:
+        """How to read a folder of the log."""
+        return _OnlyRead(str(folder))
+
     def _logged(self) -> Iterable[str]:
-        for folder in {path.parent for path in self._log.rglob("*.log")}:
+        for folder in {str(path.parent): path.parent for path in self._log.rglob("*.log")}.values():
             for attempts_left in (3, 2, 1, 0):
                 try:
-                    yield from WriteAheadLog(_OnlyRead(str(folder))).recover(0)[1]
+                    yield from WriteAheadLog(self.reader(folder)).recover(0)[1]
                     break
                 except (FileNotFoundError, RuntimeError):  # a file was deleted or begun while we were reading
                     if not attempts_left:

@@ -19,9 +19,10 @@ PARAMS = {"metadata.broker.list": SERVERS, "auto.offset.reset": "smallest"}
 
 
 def context():
-    conf = SparkConf().setMaster("local[2]").setAppName("kafka word count").set("spark.ui.enabled", "false")
+    conf = SparkConf().setAppName("kafka word count").set("spark.ui.enabled", "false")
     conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
-    sc = SparkContext(conf=with_kafka(conf, JARS))
+    conf.setIfMissing("spark.master", "local[2]")  # spark-submit names another one, and its own jars
+    sc = SparkContext(conf=with_kafka(conf, JARS) if JARS else conf)
     return StreamingContext(sc, 1)
 
 

@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tests.programs.program import Program
 from tests.recovery import counting
@@ -38,6 +39,10 @@ class Killer:
         What the program writes.
     rng : Random
         Decides about the moments.
+    launcher : sequence of str
+        What starts a program; by default this interpreter, in local mode.
+    checkpoint : Path, optional
+        Checkpoint directory; by default a folder of `directory`.
 
     Attributes
     ----------
@@ -49,15 +54,23 @@ class Killer:
         In what state the kills have left the logs.
     """
 
-    def __init__(self, directory: Path, arguments: list[str], outputs: Outputs, rng: Random) -> None:
-        checkpoint = directory / "checkpoint"
+    def __init__(
+        self,
+        directory: Path,
+        arguments: list[str],
+        outputs: Outputs,
+        rng: Random,
+        launcher: Sequence[str] = (sys.executable,),
+        checkpoint: Any = None,
+    ) -> None:
+        checkpoint = checkpoint or directory / "checkpoint"
         self.logs = Logs(checkpoint)
         self.outputs = outputs
         self.story: list[str] = []
         self.found: Counter[str] = Counter()
         self._directory = directory
         self._stop = directory / "stop"
-        self._command = [sys.executable, counting.__file__, str(checkpoint), str(outputs.path), str(self._stop)]
+        self._command = [*launcher, counting.__file__, str(checkpoint), str(outputs.path), str(self._stop)]
         self._command += arguments
         self._rng = rng
         self._runs: list[Program] = []
@@ -85,10 +98,7 @@ class Killer:
 
     def kill(self, times: int) -> None:
         """Start the program and end it, so many times."""
-        moments: list[str] = []
-        for number in range(times):
-            moments = moments or self._rng.sample(list(self._moments), len(self._moments))
-            moment = moments.pop()
+        for number, moment in zip(range(times), self._some(list(self._moments)), strict=False):
             how = ENDS[number % len(ENDS)]
             self._start()
             self._moments[moment]()
@@ -100,20 +110,45 @@ class Killer:
                 self._stop_gracefully()
             self._note(f"{number}: {how}, {moment}")
 
-    def finish(self, feed_all: Callable[[], None], done: Callable[[], bool]) -> Program:
-        """Start the program once more, let it do all that is left, and end it gracefully."""
+    def disturb(self, times: int, disturbances: Sequence[Callable[[], None]]) -> None:
+        """Start the program, and do things to what it runs on while it runs, so many times in all."""
         self._start()
+        self._after_first_output()
+        running = [moment for moment in self._moments if moment != "while it starts"]
+        for number, moment in zip(range(times), self._some(running), strict=False):
+            self._moments[moment]()
+            disturbance = disturbances[number % len(disturbances)]
+            disturbance()
+            self._note(f"{number}: {disturbance.__name__}, {moment}")
+
+    def finish(self, feed_all: Callable[[], None], done: Callable[[], bool]) -> Program:
+        """Start the program, if it does not run, let it do all that is left, and end it gracefully."""
+        if not self._runs or self._run.process.poll() is not None:
+            self._start()
         feed_all()
         self._wait(done, "the last records")
         self._stop_gracefully()
         self._note("the end")
         return self._run
 
+    def _some(self, moments: list[str]) -> Iterator[str]:
+        """Moments without end, each as often as the others."""
+        while True:
+            yield from self._rng.sample(moments, len(moments))
+
     def _stop_gracefully(self) -> None:
         self._stop.touch()
         code = self._run.finish(240)
         self._stop.unlink()
         assert code == 0, f"the program ended with {code}\n{self._run.report()}"
+
+    def ended(self, timeout: float = 240) -> int:
+        """Wait until the program has ended by itself, and return its exit code."""
+        return self._run.finish(timeout)
+
+    def said(self) -> list[str]:
+        """What it has printed for its user."""
+        return self._run.errors
 
     def others_end(self) -> None:
         """See that what kills of drivers alone have left behind has ended by itself."""

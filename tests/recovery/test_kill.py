@@ -5,10 +5,9 @@ Repeat a run (as far as time can be repeated) with the seed that a failure shows
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 
 import pytest
 
@@ -22,13 +21,6 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes of a program in /proc"),
     pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)]),
 ]
-
-
-@pytest.fixture
-def rng() -> Random:
-    seed = int(os.environ.get("DSTREAMS_KILL_SEED") or SystemRandom().randrange(10**6))
-    print(f"DSTREAMS_KILL_SEED={seed}")
-    return Random(seed)
 
 
 @pytest.mark.slow  # the socket-fed program has everything that this one has, and a log more

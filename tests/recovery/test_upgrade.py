@@ -141,10 +141,31 @@ def test_a_renamed_operation_is_refused_then_fixed_with_named(versions):
     n = max(versions.outputs("state"))
     text = versions.refused(lambda pairs: {"state": pairs.updateStateByKey(total)})
     assert "'orders' has state in the directory" in text and ".named('orders')" in text
-    text = versions.refused(lambda pairs: {"state": pairs.updateStateByKey(total, numPartitions=5).named("orders")})
-    assert "'orders' has its state in 2 partitions" in text and "numPartitions=2" in text
     versions.start(lambda pairs: {"state": pairs.map(lambda pair: pair).updateStateByKey(doubled).named("orders")})
     assert versions.outputs("state")[n + 1] == [("a", n + 2), ("b", n + 2)]
+
+
+def by_length(key):
+    return len(key)
+
+
+def test_another_number_of_partitions(versions):
+    """State is spread anew where Spark's hash has spread it, and refused where the program's own function has."""
+
+    def in_partitions(number: int) -> Callable[[DStream[Any]], dict[str, DStream[Any]]]:
+        return lambda pairs: {"state": pairs.updateStateByKey(total, numPartitions=number).named("orders")}
+
+    def spread_by_length(number: int) -> Callable[[DStream[Any]], dict[str, DStream[Any]]]:
+        return lambda pairs: {"state": pairs.partitionBy(number, by_length).window(5).named("last")}
+
+    versions.start(in_partitions(2), upgrade=None)
+    n = max(versions.outputs("state"))
+    versions.start(in_partitions(5))
+    assert versions.outputs("state")[n + 1] == [("a", n + 1), ("b", n + 1)]
+    versions.start(spread_by_length(2))
+    text = versions.refused(spread_by_length(3))
+    assert "'last' has its state in 2 partitions, spread by the program's own by_length" in text
+    assert "numPartitions=2" in text
 
 
 @pytest.mark.slow

@@ -28,7 +28,8 @@ def worker_environment(sc: SparkContext, pool: str | None = None) -> Iterator[No
         else gets, and that so keep what they remember.
     """
     saved = sc.environment
-    path = [_PATH, saved["PYTHONPATH"]] if saved.get("PYTHONPATH") else [_PATH]
+    # Readers run beside the driver, where nothing but its own path has what --py-files brought.
+    path = filter(None, [_PATH, saved.get("PYTHONPATH"), os.environ.get("PYTHONPATH")])
     sc.environment = {**saved, "PYTHONPATH": os.pathsep.join(path)}
     if pool is not None:
         sc.environment["DSTREAMS_POOL"] = pool

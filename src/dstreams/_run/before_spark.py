@@ -16,7 +16,7 @@ from pyspark.find_spark_home import _find_spark_home
 
 from dstreams._run.program import FILE, OURS, without_process
 
-__all__ = ["start_jvm"]
+__all__ = ["saved_conf", "start_jvm"]
 
 _MAYBE_ELSEWHERE = ("HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_CONF_DIR", "PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS")
 """Where these are set, the JVM runs already, or the settings may put paths without a scheme on another file system."""
@@ -44,6 +44,12 @@ def start_jvm(path: str) -> bool:
         return False
     SparkContext._ensure_initialized(conf=_saved_conf(folder))
     return True
+
+
+def saved_conf(path: str) -> SparkConf:
+    """Settings of the program in a directory that is certainly local; else those that Spark finds by itself."""
+    folder = _local(path)
+    return (_saved_conf(folder) if folder is not None else None) or SparkConf()
 
 
 def _local(path: str) -> Path | None:

@@ -13,6 +13,7 @@ from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
 from dstreams._plan.worker_errors import exception_text, worker_traceback
+from dstreams._run.nodes import missing
 from dstreams.errors import BatchError
 
 __all__ = ["as_user_error"]
@@ -45,6 +46,8 @@ def as_user_error(error: BaseException, where: str) -> BaseException:
     if not isinstance(error, (Py4JError, PySparkException)):
         return error
     text = str(error)
+    if (lack := missing(text)) is not None:  # an executor that came when the program was running
+        return _caused(BatchError(f"{where} failed: {lack}"), error)
     found = worker_traceback(text)
     if found is None:
         return _plain(error, text, where)
@@ -64,9 +67,12 @@ def _plain(error: BaseException, text: str, where: str) -> BaseException:
         with suppress(Exception):  # the JVM may be gone; the text says so
             text = str(error.java_exception.toString())
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    plain = BatchError(f"{where} failed: {first}")
-    plain.__cause__ = error
-    return plain
+    return _caused(BatchError(f"{where} failed: {first}"), error)
+
+
+def _caused(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
 
 
 def _shorten(trace: str) -> str:

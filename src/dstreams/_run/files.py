@@ -126,9 +126,13 @@ class Files:
             copy(self._fs, self._path(name), self._fs, self._path(to), False, True, self._conf)
 
     def can_write(self) -> None:
-        """Make the directory and see that it can be written to; raises what the file system says."""
-        if not self._fs.mkdirs(self._path("")):
+        """Make the directory, for its owner only, and see that it can be written to; raises what the system says."""
+        path = self._path("")
+        fresh = not self._fs.exists(path)
+        if not self._fs.mkdirs(path):
             raise OSError("it cannot be made")
+        if fresh:
+            self._fs.setPermission(path, self._permission(_OWNER_FOLDER))
         probe = self._path(f".dstreams-{uuid.uuid4().hex}")
         try:
             self._fs.create(probe, True).close()

@@ -1,6 +1,6 @@
-"""``python -m dstreams checkpoint DIR``: tells what a checkpoint directory holds, and changes nothing in it.
+"""``python -m dstreams checkpoint DIR``: tells what a checkpoint directory holds, or changes its partitions.
 
-The saved program is not unpickled: what is told of it is in the readable part of its file. Sizes of states come from
+The saved program is not unpickled to tell of it: that is in the readable part of its file. Sizes of states come from
 Spark's own reader of state stores.
 """
 
@@ -16,18 +16,23 @@ from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 
+from dstreams._run.before_spark import saved_conf
 from dstreams._run.checkpoint import STEPS, read_directory
 from dstreams._run.files import Files, jvm_reason
 from dstreams._run.holdings import Holdings, Interrupted
 from dstreams._run.page import without_passwords
+from dstreams._run.repartition import repartition
 from dstreams.errors import DStreamError, DStreamStateError, DStreamValueError
 
 __all__ = ["USAGE", "command", "inspect"]
 
-USAGE = """usage: python -m dstreams checkpoint DIR
+USAGE = """usage: python -m dstreams checkpoint DIR [--repartition N]
 
 Shows what a checkpoint directory holds: the program, how far it has got, and the size of its state. DIR is a path or a
-URI of any Hadoop file system. Nothing in it is changed, also while a driver runs on it."""
+URI of any Hadoop file system. Nothing in it is changed, also while a driver runs on it.
+
+--repartition N spreads the state of a program that does not run over N partitions, for all operations that name no
+number of partitions themselves. What was there before is kept in DIR/_dstreams/previous."""
 
 
 def command(arguments: list[str]) -> int:
@@ -46,11 +51,13 @@ def command(arguments: list[str]) -> int:
     if arguments in (["-h"], ["--help"]):
         print(USAGE)
         return 0
-    if len(arguments) != 1:
-        return _refuse(f"checkpoint: name one directory, python -m dstreams checkpoint DIR (got {len(arguments)})")
+    try:
+        directory, partitions = _parsed(arguments)
+    except ValueError as error:
+        return _refuse(f"checkpoint: {error}")
     with tempfile.TemporaryFile() as said:
         try:
-            sc = _quiet_context(said.fileno())
+            sc = _quiet_context(said.fileno(), saved_conf(directory) if partitions else None)
         except PySparkRuntimeError as error:
             said.seek(0)
             lines = [line for line in said.read().decode(errors="replace").splitlines() if "WARN" not in line]
@@ -58,12 +65,25 @@ def command(arguments: list[str]) -> int:
         except (Py4JError, OSError) as error:
             return _refuse(f"checkpoint: Spark cannot be started: {jvm_reason(error)}")
         try:
-            print(inspect(sc, arguments[0]))
+            print(inspect(sc, directory) if partitions is None else repartition(sc, directory, partitions))
         except (DStreamError, Py4JError) as error:
             return _refuse(jvm_reason(error))
         finally:
             sc.stop()
     return 0
+
+
+def _parsed(arguments: list[str]) -> tuple[str, int | None]:
+    """Directory, and number of partitions if it is to be changed."""
+    at = arguments.index("--repartition") if "--repartition" in arguments else len(arguments)
+    directories, option = arguments[:at] + arguments[at + 2 :], arguments[at + 1 : at + 2]
+    if len(directories) != 1:
+        raise ValueError(f"name one directory, python -m dstreams checkpoint DIR (got {len(directories)})")
+    if at == len(arguments):
+        return directories[0], None
+    if not option or not option[0].isdigit() or int(option[0]) < 1:
+        raise ValueError(f"--repartition needs a number of partitions of at least 1 (got {' '.join(option) or 'none'})")
+    return directories[0], int(option[0])
 
 
 def inspect(sc: SparkContext, directory: str, now_ms: int | None = None) -> str:
@@ -112,11 +132,11 @@ def _refuse(reason: str) -> int:
     return 2
 
 
-def _quiet_context(stderr: int) -> SparkContext:
-    """Make a small SparkContext, whose JVM says nothing on the terminal."""
-    conf = SparkConf()
+def _quiet_context(stderr: int, saved: SparkConf | None) -> SparkContext:
+    """Make a SparkContext whose JVM says nothing on the terminal: a small one, or one with a program's settings."""
+    conf = saved or SparkConf()
     settings = {
-        "spark.master": "local[1]",
+        "spark.master": "local[*]" if saved else "local[1]",
         "spark.app.name": "dstreams checkpoint",
         "spark.submit.deployMode": "client",
         "spark.log.level": "ERROR",

@@ -1,4 +1,4 @@
-"""Which Python local workers run with: that of this program; PySpark would take ``python3`` from PATH."""
+"""Which Python workers run with: in local mode that of this program; PySpark would take ``python3`` from PATH."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ if TYPE_CHECKING:
 
 __all__ = ["use_this_python", "use_this_python_in"]
 
+_NAME = "PYSPARK_PYTHON"
+_OF_A_CLUSTER = "python3"
+"""What PySpark takes on executors where nobody has named an interpreter."""
+_ours = ""
+
 
 def use_this_python() -> None:
     """Let the SparkContexts of this process use it, unless the user chose an interpreter."""
-    if "PYSPARK_PYTHON" not in os.environ and "PYSPARK_DRIVER_PYTHON" not in os.environ:
-        os.environ["PYSPARK_PYTHON"] = sys.executable
+    global _ours
+    if _NAME not in os.environ and "PYSPARK_DRIVER_PYTHON" not in os.environ:
+        os.environ[_NAME] = _ours = sys.executable
 
 
 def use_this_python_in(sc: SparkContext) -> None:
-    """Let a local SparkContext that exists use it, unless the user chose an interpreter."""
-    if (
-        str(sc.master).startswith("local")
-        and "PYSPARK_PYTHON" not in os.environ
-        and not sc._conf.contains("spark.pyspark.python")
-    ):
-        sc.pythonExec = sys.executable
+    """Let a SparkContext that exists use it if it is a local one, unless the user chose an interpreter.
+
+    On the nodes of a cluster this program's interpreter need not be where it is here.
+    """
+    chosen = os.environ.get(_NAME, "")
+    if sc._conf.contains("spark.pyspark.python") or chosen != _ours:
+        return
+    sc.pythonExec = sys.executable if str(sc.master).startswith("local") else _OF_A_CLUSTER

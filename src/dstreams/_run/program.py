@@ -21,6 +21,7 @@ from pyspark import SparkConf, cloudpickle
 from dstreams._plan.graph import Graph
 from dstreams._plan.identity import Operation
 from dstreams._run.layout import Layout
+from dstreams._version import __version__
 from dstreams.errors import CheckpointError, DStreamTypeError
 
 if TYPE_CHECKING:
@@ -123,8 +124,6 @@ def describe(
     script: str,
 ) -> Program:
     """Describe a program that is about to start; where it keeps what is known later."""
-    from dstreams import __version__
-
     return Program(
         app=sc.appName or "",
         script=script,

@@ -19,6 +19,7 @@ from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
 from dstreams._run.layout import TICK, layout_of
 from dstreams._run.logs import BATCHES, STATE_SERVER, set_level
+from dstreams._run.nodes import check_nodes
 from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
 from dstreams._run.reads import Reads
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
@@ -115,6 +116,8 @@ class Query:
         self._level: str | None = None
         self._frames: dict[str, DataFrame] = {}
         try:
+            stateful = any(node.step is not None for node in graph.live())
+            check_nodes(sc, checkpoint if stateful else None)
             if recovery is not None:
                 recovery.open()
                 self.clock.may_go_on = self._still_the_driver
@@ -151,31 +154,47 @@ class Query:
 
     # ------------------------------------------------------------------ start
 
+    def prepare(self) -> str:
+        """Bring the directory into the state from which the query can start, and return its name.
+
+        Raises
+        ------
+        UpgradeError
+            If the program cannot go on with what is there; then nothing has been changed.
+        """
+        if self._checkpoint is None:
+            self._offsets = temporary_checkpoint()
+        directory = self._checkpoint or f"file://{self._offsets}"
+        for number, placement in enumerate(self.placement.exchanges, 1):
+            inner, name = f"{directory}/{exchange_folder(number)}", f"{self._name}, exchange {number}"
+            self.batches.exchanges.append(Exchange(self._sc, placement, inner, name, self._hush))
+        layouts = [layout_of(self.plan, self.placement.lifted, self._frames)]
+        self.batches.reads = Reads(files_of(self._sc, directory), layouts[0])
+        if self._recovery is not None:
+            layouts += [layout_of(inner.plan, inner.placement.lifted) for inner in self.batches.exchanges]
+            self._recovery.begin(layouts)
+        return directory
+
+    def discard(self) -> None:
+        """Let go of everything; for a query that is not started."""
+        self._finish(None)
+
+    @property
+    def _name(self) -> str:
+        return f"{self._sc.appName or 'program'} (dstreams)"
+
     def start(self) -> None:
         """Start the query; returns as soon as Spark has accepted it."""
-        name = f"{self._sc.appName or 'program'} (dstreams)"
         if self.plan.piped or self.placement.exchanges:
             set_level(self._sc, STATE_SERVER, "ERROR")
         self._log_start()
         self.clock.start()
         try:
-            if self._checkpoint is None:
-                self._offsets = temporary_checkpoint()
-            directory = self._checkpoint or f"file://{self._offsets}"
-            for number, placement in enumerate(self.placement.exchanges, 1):
-                inner = f"{directory}/{exchange_folder(number)}"
-                self.batches.exchanges.append(
-                    Exchange(self._sc, placement, inner, f"{name}, exchange {number}", self._hush)
-                )
-            layouts = [layout_of(self.plan, self.placement.lifted, self._frames)]
-            self.batches.reads = Reads(files_of(self._sc, directory), layouts[0])
-            if self._recovery is not None:
-                layouts += [layout_of(inner.plan, inner.placement.lifted) for inner in self.batches.exchanges]
-                self._recovery.begin(layouts)
+            directory = self.prepare()
             for number, exchange in enumerate(self.batches.exchanges, 1):
                 exchange.start(*(self._recovery.exchange(number) if self._recovery is not None else (None, False)))
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
-            self._jquery = start_stream(self.plan.frame, self.on_batch, interval_ms, directory, name)
+            self._jquery = start_stream(self.plan.frame, self.on_batch, interval_ms, directory, self._name)
         except BaseException as error:
             self._finish(None)
             raise as_user_error(error, "StreamingContext.start()") from None

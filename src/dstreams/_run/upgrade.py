@@ -26,6 +26,7 @@ from dstreams._run.program import OURS, Program, save_program
 from dstreams._run.query_log import Offsets, Position, QueryLog
 from dstreams._run.rdd_source import rdd_frame
 from dstreams._run.session import private_session
+from dstreams._run.spread import can_spread, misplaced, spread, total
 from dstreams._run.stream import start_stream
 from dstreams.errors import UpgradeError
 
@@ -80,18 +81,18 @@ class Upgrade:
                 _, before = self._old_place(id)
                 if before is None:
                     continue
-                if len(before.buckets) != len(place.buckets):
-                    problems.append(
-                        f"{id!r} has its state in {len(before.buckets)} partitions, which the first run has fixed, and "
-                        f"the program asks for {len(place.buckets)}. Give it numPartitions={len(before.buckets)} (or "
-                        "that many where its input is partitioned), or another name with .named(), to begin with "
-                        "nothing."
-                    )
-                elif before.route != place.route:
+                if before.route != place.route:
                     problems.append(
                         f"{id!r} has its state spread over partitions by {before.route}, and the program spreads "
                         f"records by {place.route}. Partition its input as before, or give it another name with "
                         ".named() to begin with nothing."
+                    )
+                elif len(before.buckets) != len(place.buckets) and not can_spread(place):
+                    problems.append(
+                        f"{id!r} has its state in {len(before.buckets)} partitions, spread by the program's own "
+                        f"{before.route}, and the program asks for {len(place.buckets)}: only state that is spread by "
+                        f"Spark's hash can be spread anew. Give it numPartitions={len(before.buckets)} (or that many "
+                        "where its input is partitioned), or another name with .named(), to begin with nothing."
                     )
         if problems:
             raise UpgradeError(problems)
@@ -202,6 +203,7 @@ class Upgrade:
             jquery.processAllAvailable()
         finally:
             jquery.stop()
+        self._verify(session, folder, layout)
         move_names(self.files, folder, f"{self.files.root}/{NEXT}", self.files.root)
         written = QueryLog(self.files.below(folder)).position()
         assert written is not None and not written.pending
@@ -220,32 +222,64 @@ class Upgrade:
         """Entries of the old state that belong into a new query, with their new keys."""
         parts = [session.createDataFrame([], STORED)]
         for id, place in layout.state.items():
-            number, before = self._old_place(id)
-            batch = self._state_batch(number) if before is not None else None
-            if before is None or batch is None:
+            entries = self._old_entries(session, id)
+            if entries is None:
                 continue
-            reader = session.read.format("statestore").option("stateVarName", "state").option("batchId", batch)
-            operator = self.old.layouts[number].operator_of(before.exchange)
-            folder = f"/{exchange_folder(number)}" if number else ""
-            entries = reader.option("operatorId", operator).load(self.files.root + folder)
-            entries = entries.where(
-                (sf.col("key.op") == before.exchange) & (sf.col("user_map_key.step") == before.step)
-            )
-            part = sf.expr(f"array_position(array({', '.join(map(str, before.buckets))}), key.bucket) - 1")
-            bucket = sf.expr(f"element_at(array({', '.join(map(str, place.buckets))}), cast(part as int) + 1)")
-            parts.append(
-                entries.select(
-                    sf.lit(place.exchange).alias("op"),
-                    part.cast("int").alias("part"),
-                    sf.lit(place.step).alias("step"),
-                    sf.col("user_map_key.slot").alias("slot"),
-                    sf.col("user_map_value.data").alias("data"),
-                ).select("op", bucket.alias("bucket"), "part", "step", "slot", "data")
-            )
+            if self._is_spread(id, place):
+                log.info("the state of %s is spread over %d partitions", id, len(place.buckets))
+                parts.append(spread(entries, self._step_class(id), place))
+                continue
+            bucket = sf.expr(f"element_at(array({', '.join(map(str, place.buckets))}), part + 1)")
+            op, step = sf.lit(place.exchange).alias("op"), sf.lit(place.step).alias("step")
+            parts.append(entries.select(op, bucket.alias("bucket"), "part", step, "slot", "data"))
         return reduce(DataFrame.union, parts)
+
+    def _old_entries(self, session: SparkSession, id: str) -> DataFrame | None:
+        """Entries ``part, slot, data`` of the old state of an operation; None if it has none."""
+        number, place = self._old_place(id)
+        batch = self._state_batch(number) if place is not None else None
+        if place is None or batch is None:
+            return None
+        folder = f"/{exchange_folder(number)}" if number else ""
+        return _entries(session, self.files.root + folder, self.old.layouts[number], place, batch)
+
+    def _is_spread(self, id: str, place: Place) -> bool:
+        """Whether an operation has its state in another number of partitions than before."""
+        before = self._old_place(id)[1]
+        return before is not None and len(before.buckets) != len(place.buckets)
+
+    def _step_class(self, id: str) -> str:
+        return next(operation.state for operation in self.new.operations if operation.id == id)
+
+    def _verify(self, session: SparkSession, folder: str, layout: Layout) -> None:
+        """See that all state that was spread anew is there, and where the program will look for it."""
+        for id, place in layout.state.items():
+            before = self._old_entries(session, id) if self._is_spread(id, place) else None
+            if before is None:
+                continue
+            state = self._step_class(id)
+            after = _entries(session, f"{self.files.root}/{folder}", layout, place, 0)
+            expected, found, wrong = total(before, state), total(after, state), misplaced(after, state, place)
+            if expected != found or wrong:
+                raise UpgradeError(
+                    [
+                        f"{id!r} has {expected} values and records, and of those {found} were stored in the new "
+                        f"partitions, {wrong} in wrong ones. This is a mistake of dstreams; please report it"
+                    ]
+                )
 
     def _state_batch(self, number: int) -> int | None:
         """Number of the last batch that is done, of the query or of an exchange."""
         if not number:
             return self.position.batch - self.position.pending
         return QueryLog(self.files.below(exchange_folder(number))).find(str(self._done_ms()))
+
+
+def _entries(session: SparkSession, location: str, layout: Layout, place: Place, batch: int) -> DataFrame:
+    """Entries ``part, slot, data`` of an operation, as a query has left them after a batch."""
+    reader = session.read.format("statestore").option("stateVarName", "state").option("batchId", batch)
+    entries = reader.option("operatorId", layout.operator_of(place.exchange)).load(location)
+    part = sf.expr(f"cast(array_position(array({', '.join(map(str, place.buckets))}), key.bucket) - 1 as int)")
+    mine = (sf.col("key.op") == place.exchange) & (sf.col("user_map_key.step") == place.step)
+    slot, data = sf.col("user_map_key.slot").alias("slot"), sf.col("user_map_value.data").alias("data")
+    return entries.where(mine).select(part.alias("part"), slot, data)

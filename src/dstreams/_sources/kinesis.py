@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from dstreams._plan.chunks import read_chunks, write_chunk
+from dstreams._plan.chunks import read_chunks
 from dstreams._sources.link import Link, Remote
-from dstreams._sources.parts import ChunkPartition, ChunkReader
+from dstreams._sources.parts import MAX_WAITING_BYTES, ChunkPartition, ChunkReader, packed
 from dstreams._sources.register import load_stream
 from dstreams._sources.source import Reporting
 from dstreams._sources.start import Start
@@ -35,8 +35,6 @@ __all__ = ["Account", "KinesisDecoder", "KinesisReader", "KinesisSource"]
 RETRY_SECONDS = 2.0
 IDLE_SECONDS = 0.25
 """Between two questions to a shard that has nothing new; Kinesis allows five in a second."""
-MAX_WAITING_BYTES = 256 << 20
-"""Bytes that may wait for a batch before shards are read no further."""
 STOP_SECONDS = 2.0
 _BLOCK_RECORDS = 10_000
 
@@ -160,15 +158,14 @@ class KinesisReader(ChunkReader):
             return {"shards": {shard: read.end for shard, read in sorted(self._shards.items())}}
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
-        """One partition for each shard that has something new."""
-        found = []
+        """One partition for each shard that has something new, more where it has much."""
+        found: list[ChunkPartition] = []
         total = 0
         for shard, last in end["shards"].items():
             records = self._between(shard, start["shards"].get(shard, ""), last)
             if records:
                 total += len(records)
-                blocks = [records[i : i + _BLOCK_RECORDS] for i in range(0, len(records), _BLOCK_RECORDS)]
-                found.append(ChunkPartition([write_chunk(block) for block in blocks]))
+                found += packed(records, sum(map(len, records)) // len(records))
         if total:
             self._voice.tell("took", total)
         return found

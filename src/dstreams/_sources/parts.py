@@ -9,7 +9,17 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 
-__all__ = ["ChunkPartition", "ChunkReader", "CountingReader"]
+from dstreams._plan.chunks import write_chunk
+
+__all__ = ["MAX_WAITING_BYTES", "ChunkPartition", "ChunkReader", "CountingReader", "packed"]
+
+_BLOCK_RECORDS = 10_000
+_BLOCK_BYTES = 1 << 20
+
+MAX_WAITING_BYTES = 256 << 20
+"""A reader that listens all the time reads no more while so much waits for a batch."""
+PARTITION_BYTES = 16 << 20
+"""A partition travels inside its task, and Spark sends no task of more than spark.rpc.message.maxSize (128 MiB)."""
 
 
 class ChunkPartition(InputPartition):
@@ -27,6 +37,29 @@ class ChunkPartition(InputPartition):
     def __init__(self, chunks: list[bytes], failure: str | None = None) -> None:
         self.chunks = chunks
         self.failure = failure
+
+
+def packed(records: list[Any], each: int) -> list[ChunkPartition]:
+    """One partition of all records; several if one would be too large to be sent to an executor.
+
+    Parameters
+    ----------
+    records : list
+        The records.
+    each : int
+        About how many bytes one has.
+    """
+    block = max(1, min(_BLOCK_RECORDS, _BLOCK_BYTES // (each or 1)))
+    chunks = (write_chunk(records[i : i + block]) for i in range(0, len(records), block))
+    partitions: list[ChunkPartition] = []
+    size = PARTITION_BYTES
+    for chunk in chunks:
+        if size + len(chunk) > PARTITION_BYTES:
+            partitions.append(ChunkPartition([]))
+            size = 0
+        partitions[-1].chunks.append(chunk)
+        size += len(chunk)
+    return partitions
 
 
 class ChunkReader(DataSourceStreamReader):

@@ -24,22 +24,30 @@ from pyspark.sql import DataFrame, SparkSession
 from dstreams._plan.chunks import write_chunk
 from dstreams._sources.blocks import Blocks, RateLimit
 from dstreams._sources.link import Link, Remote
-from dstreams._sources.parts import ChunkPartition, CountingReader
+from dstreams._sources.parts import MAX_WAITING_BYTES, ChunkPartition, CountingReader, packed
 from dstreams._sources.register import load_stream
 from dstreams._sources.source import Reporting
 from dstreams._sources.start import Start, count
 from dstreams._sources.voice import Voice
 from dstreams._sources.write_ahead import LogFolder, WriteAheadLog, log_folder
 
-__all__ = ["ReceiverReader", "ReceiverSource", "Settings", "Wiring"]
+__all__ = ["ReceiverReader", "ReceiverSource", "Settings", "Wiring", "size_of"]
 
 MAX_WAITING = 5_000_000
-"""Records that may wait for a batch before the receiver stops reading."""
+"""Records that may wait for a batch before the receiver stops reading; or so many of them as have MAX_WAITING_BYTES."""
+_TOO_MUCH = f"{MAX_WAITING} records, or {MAX_WAITING_BYTES >> 20} MiB,"
 PARTITION_RECORDS = 2_000
 """A batch of no more records than this is one partition; a larger one is cut for all cores."""
-BLOCK_RECORDS = 10_000
 STOP_SECONDS = 2.0
 """How long a receiver that is stopped may take to write down what it has just read."""
+
+
+def size_of(records: list[Any]) -> int:
+    """About how many bytes records have: exactly for bytes, letters of texts, pickled for anything else."""
+    try:
+        return sum(map(len, records)) if type(records[0]) in (str, bytes) else len(write_chunk(records))
+    except (IndexError, TypeError):  # there are none, or they are not all alike
+        return len(write_chunk(records))
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,7 @@ class ReceiverReader(CountingReader):
     def open(self) -> None:
         """Take over what the log has, and start the receiving thread."""
         self._records: list[Any] = []
+        self._bytes = 0
         self._base = self._resume
         self._room = threading.Condition()
         self._putting = threading.Lock()
@@ -140,6 +149,7 @@ class ReceiverReader(CountingReader):
     def _recover(self, ahead: WriteAheadLog) -> None:
         try:
             self._base, self._records = ahead.recover(self._committed)
+            self._bytes = size_of(self._records)
         except Exception as error:
             # Told when Spark asks for data: an error now would be hidden by one of Spark's own.
             self._broken = f"{self.describe()}: {error}"
@@ -168,23 +178,20 @@ class ReceiverReader(CountingReader):
         self._check(range(start["n"], end["n"]))
         with self._room:
             records = self._records[max(0, start["n"] - self._base) : max(0, end["n"] - self._base)]
+            each = self._bytes // (len(self._records) or 1)
         if not records:
             return []
         self._voice.tell("took", len(records))
         n = 1 if len(records) <= PARTITION_RECORDS else self._parallelism
         bounds = [i * len(records) // n for i in range(n + 1)]
-        return [
-            ChunkPartition(
-                [write_chunk(records[i : min(i + BLOCK_RECORDS, high)]) for i in range(low, high, BLOCK_RECORDS)]
-            )
-            for low, high in pairwise(bounds)
-        ]
+        return [partition for low, high in pairwise(bounds) for partition in packed(records[low:high], each)]
 
     def commit(self, end: dict[str, Any]) -> None:
         """Forget what has been processed."""
         with self._room:
             done = end["n"] - self._base
             if done > 0:
+                self._bytes -= self._bytes * done // len(self._records)  # each has as many as the others
                 del self._records[:done]
                 self._base = end["n"]
                 self._room.notify_all()
@@ -259,8 +266,11 @@ class ReceiverReader(CountingReader):
                 return False
             with self._room:
                 self._records.extend(records)
-                while len(self._records) > MAX_WAITING and not self._stopped.is_set():
-                    self.say("waiting", f"{MAX_WAITING} records wait for a batch, reading no more until then")
+                self._bytes += size_of(records)
+                while (
+                    len(self._records) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES
+                ) and not self._stopped.is_set():
+                    self.say("waiting", f"{_TOO_MUCH} wait for a batch, reading no more until then")
                     self._room.wait(1)
             self._limit.spend(len(records), self._stopped.wait)
         return True

@@ -1,0 +1,157 @@
+"""State in another number of partitions: the entries of a bucket taken apart by key, and put together in new buckets.
+
+Runs in Spark's workers. It knows what the steps store: values by key (:mod:`dstreams._plan.steps.keyed`), and records
+by batch time, as lists of pairs (``reduceByKeyAndWindow``) or of chunks (``window``).
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from dstreams._plan.bucket import Bucket
+from dstreams._plan.chunks import write_chunk
+from dstreams._plan.steps.keyed import KeyedState
+
+__all__ = ["Content", "Join", "Split", "read_slots"]
+
+_STEP = 0
+Slots = dict[int, bytes]
+"""Entries of one step in one bucket, as the state store has them."""
+
+
+class _Memory:
+    """Map state that is a dict."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+
+    def getValue(self, key: tuple[int, int]) -> Any:
+        found = self.slots.get(key[1])
+        return None if found is None else (found,)
+
+    def updateValue(self, key: tuple[int, int], value: tuple[bytes]) -> None:
+        self.slots[key[1]] = value[0]
+
+    def removeKey(self, key: tuple[int, int]) -> None:
+        self.slots.pop(key[1], None)
+
+
+@dataclass
+class Content:
+    """What a bucket, or a part of one, holds.
+
+    Attributes
+    ----------
+    note : object
+        The step's note.
+    values : list of tuple
+        Keys with their values, in order.
+    batches : dict of int to list
+        Records by batch time, in ms.
+    """
+
+    note: Any = None
+    values: list[tuple[Any, Any]] = field(default_factory=list)
+    batches: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
+
+    def __len__(self) -> int:
+        return len(self.values) + sum(map(len, self.batches.values()))
+
+
+def read_slots(state: str, slots: Slots) -> Content:
+    """Read a bucket.
+
+    Parameters
+    ----------
+    state : str
+        Class of the step.
+    slots : dict of int to bytes
+        Its entries.
+    """
+    bucket = Bucket(_Memory(slots), _STEP)
+    content = Content(bucket.note)
+    for entry in bucket.entries:
+        if type(entry.label) is int:
+            records = pickle.loads(bucket.read(entry))
+            if state == "Window":
+                records = [record for chunk in records for record in pickle.loads(chunk)]
+            content.batches[entry.label] += records
+    content.values = list(KeyedState(bucket).values.items())
+    return content
+
+
+class Split:
+    """From an old bucket to its parts in the new ones.
+
+    Parameters
+    ----------
+    state : str
+        Class of the step.
+    partitions : int
+        How many there will be.
+    route : callable, optional
+        Key to a number; None where records were dealt out evenly.
+    """
+
+    def __init__(self, state: str, partitions: int, route: Callable[[Any], int] | None) -> None:
+        self._state = state
+        self._partitions = partitions
+        self._route = route
+
+    def __call__(self, slots: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Content]]:
+        """Give pairs of a partition and what it gets."""
+        whole = read_slots(self._state, dict(slots))
+        # All of them get the note, also those that get nothing else.
+        parts = [Content(whole.note) for _ in range(self._partitions)]
+        for key, value in whole.values:
+            parts[self._of(key)].values.append((key, value))
+        for time_ms, records in whole.batches.items():
+            for number, record in enumerate(records):
+                part = number % self._partitions if self._route is None else self._of(record[0])
+                parts[part].batches[time_ms].append(record)
+        yield from enumerate(parts)
+
+    def _of(self, key: Any) -> int:
+        assert self._route is not None, "values by key are never dealt out"
+        return self._route(key) % self._partitions
+
+
+class Join:
+    """From the parts of a new bucket to its entries in the state store.
+
+    Parameters
+    ----------
+    state : str
+        Class of the step.
+    """
+
+    def __init__(self, state: str) -> None:
+        self._state = state
+
+    def __call__(self, parts: Iterable[Content]) -> Slots:
+        """Give the entries."""
+        memory = _Memory({})
+        bucket = Bucket(memory, _STEP)
+        parts = list(parts)
+        batches: dict[int, list[Any]] = defaultdict(list)
+        for part in parts:
+            for time_ms, records in part.batches.items():
+                batches[time_ms] += records
+        for time_ms, records in sorted(batches.items()):
+            if self._state == "Window":
+                bucket.add(time_ms, pickle.dumps([write_chunk(records)], pickle.HIGHEST_PROTOCOL), 1)
+            else:
+                bucket.add(time_ms, write_chunk(records), len(records))
+        values = [pair for part in parts for pair in part.values]
+        if self._state == "MapState":  # which has its keys in the order of their last use
+            values.sort(key=lambda pair: int(pair[1][1]))
+        if values:
+            KeyedState(bucket).take(values)
+        notes = [part.note for part in parts if part.note is not None]
+        bucket.note = max(notes) if notes and bucket.entries else None
+        bucket.close()
+        return memory.slots

@@ -1,0 +1,72 @@
+"""``python -m dstreams checkpoint DIR --repartition N``: the state of a program that does not run, in N partitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dstreams._run.checkpoint import PREVIOUS, files_of, read_directory
+from dstreams._run.program import read_graph
+from dstreams._run.progress import ListenerBus
+from dstreams._run.query import Query
+from dstreams._run.recovery import Recovery
+from dstreams._run.world import World
+from dstreams.errors import DStreamValueError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+__all__ = ["repartition"]
+
+
+def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
+    """Let the operations of a saved program that name no number of partitions have another one from now on.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        Does the work.
+    directory : str
+        Path or URI of the checkpoint directory. What it held before is kept in ``_dstreams/previous``.
+    partitions : int
+        The new default number of partitions.
+
+    Returns
+    -------
+    str
+        What was done.
+
+    Raises
+    ------
+    DStreamValueError
+        If there is no program in the directory.
+    CheckpointError
+        If it is used by a driver, or damaged.
+    UpgradeError
+        If the state cannot be spread anew; nothing has been changed then.
+    """
+    files = files_of(sc, directory)
+    found = read_directory(files)
+    if found is None:
+        raise DStreamValueError(f"{files.root} holds no program of dstreams")
+    program, payload = found
+    graph = read_graph(files, program, payload)
+    recovery = Recovery(sc, files.root, replace(program, parallelism=partitions), payload, program)
+    query = Query(
+        sc, graph, program.interval_ms, program.remember_ms or 0, partitions, True, files.root, recovery,
+        ListenerBus(), World(),
+    )  # fmt: skip
+    query.prepare()
+    query.discard()
+    saved = read_directory(files)
+    assert saved is not None
+    before = {id: len(place.buckets) for layout in program.layouts for id, place in layout.state.items()}
+    after = {id: len(place.buckets) for layout in saved[0].layouts for id, place in layout.state.items()}
+    lines = [f"{files.root}: the default number of partitions is {partitions} now, before {program.parallelism}"]
+    for id, now in after.items():
+        was = before.get(id, now)
+        moved = f"is in {now} partitions, before in {was}" if now != was else f"stays in {now} partitions"
+        lines.append(f"  the state of {id} {moved}")
+    if before != after and recovery.position is not None:
+        lines.append(f"What was there before is in {PREVIOUS}; delete it when the program has run well.")
+    return "\n".join(lines)

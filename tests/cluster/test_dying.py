@@ -1,0 +1,115 @@
+"""A program on a cluster whose parts are killed goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from random import Random
+
+import pytest
+
+from tests.cluster.standalone import Cluster
+from tests.recovery.checks import check
+from tests.recovery.feeds import CarefulSender, FileFeed
+from tests.recovery.killer import Killer
+from tests.recovery.outputs import Outputs
+
+ROUNDS = 12
+
+
+class Parts:
+    """Kills parts of a cluster.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        The cluster.
+    rng : Random
+        Decides which.
+    """
+
+    def __init__(self, cluster: Cluster, rng: Random) -> None:
+        self._cluster = cluster
+        self._rng = rng
+
+    def executor_killed(self) -> None:
+        """Kill an executor; its worker starts another one."""
+        victim = self._rng.choice(self._executors())
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+
+    def worker_replaced(self) -> None:
+        """Kill a worker with its executor, and start another worker."""
+        self._executors()
+        self._cluster.stop_worker(self._rng.choice(self._cluster.workers))
+        self._cluster.start_worker()
+
+    def master_restarted(self) -> None:
+        """Kill the master, and start it again."""
+        self._cluster.restart_master()
+
+    def _executors(self) -> list[int]:
+        """Wait until the executor that was killed last has a successor, so that never all of them are gone."""
+        deadline = time.monotonic() + 120
+        while len(found := self._cluster.executors()) < len(self._cluster.workers):
+            assert time.monotonic() < deadline, f"no new executor comes: {found}\n{self._cluster.log('master')[-3000:]}"
+            time.sleep(0.05)
+        return found
+
+
+def run(cluster: Cluster, killer: Killer, feed: FileFeed | CarefulSender, break_it) -> None:
+    outputs = killer.outputs
+
+    def all_processed() -> bool:
+        outputs.refresh()
+        return len(outputs.processed) >= len(feed.records)
+
+    with killer:
+        break_it()
+        ended = killer.finish(feed.finish, all_processed)
+        killer.others_end()
+    outputs.refresh()
+    print(f"{len(feed.records)} records, {len(killer.logs.times)} batches, {dict(killer.found)}")
+    check(outputs.lines, killer.logs, feed.records)
+    assert not [line for line in ended.errors if "Traceback" in line], ended.report()
+
+
+@pytest.fixture
+def killer_of(tmp_path, rng, cluster):
+    def make(arguments: list[str], outputs: Outputs) -> Killer:
+        return Killer(tmp_path, arguments, outputs, rng, cluster.submit())
+
+    return make
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(ROUNDS, marks=pytest.mark.slow)])
+def test_executor_killed(rounds, cluster, killer_of, rng, tmp_path):
+    """State in every form, a socket, an exchange: an executor dies in the middle of a batch, its state moves."""
+    outputs = Outputs(tmp_path / "outputs")
+    feed = CarefulSender(tmp_path / "checkpoint", outputs, Random(rng.random()))
+    killer = killer_of(["socket", str(feed.port)], outputs)
+    parts = Parts(cluster, rng)
+    run(cluster, killer, feed, lambda: killer.disturb(rounds, [parts.executor_killed]))
+
+
+@pytest.mark.slow
+def test_worker_and_master(cluster, killer_of, rng, tmp_path):
+    """Workers go and others come, and the master is restarted."""
+    directory = tmp_path / "in"
+    directory.mkdir()
+    outputs = Outputs(tmp_path / "outputs")
+    feed = FileFeed(directory, tmp_path / "checkpoint", outputs, Random(rng.random()))
+    killer = killer_of(["files", str(directory)], outputs)
+    parts = Parts(cluster, rng)
+    run(cluster, killer, feed, lambda: killer.disturb(2 * ROUNDS, [parts.worker_replaced, parts.master_restarted]))
+
+
+@pytest.mark.slow
+def test_driver_killed(cluster, killer_of, rng, tmp_path):
+    """The driver is killed and started again, as a supervising loop does."""
+    outputs = Outputs(tmp_path / "outputs")
+    feed = CarefulSender(tmp_path / "checkpoint", outputs, Random(rng.random()))
+    killer = killer_of(["socket", str(feed.port)], outputs)
+    run(cluster, killer, feed, lambda: killer.kill(ROUNDS))

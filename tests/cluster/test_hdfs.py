@@ -1,0 +1,152 @@
+"""HDFS as the place of checkpoints, write-ahead logs, inputs and outputs, with parts of it going down."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from dstreams import StreamingContext
+from tests.cluster.hdfs import Hdfs, HdfsPath, HdfsSender
+from tests.recovery.checks import check
+from tests.recovery.feeds import FileFeed
+from tests.recovery.killer import Killer
+from tests.recovery.outputs import Outputs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def hdfs(tmp_path_factory):
+    with Hdfs(tmp_path_factory.mktemp("hdfs")) as running:
+        yield running
+
+
+class Parts:
+    """Takes parts of HDFS away, and brings them back."""
+
+    def __init__(self, hdfs: Hdfs) -> None:
+        self._hdfs = hdfs
+        self._stopped = False
+
+    def datanode_stopped_or_started(self) -> None:
+        if self._stopped:
+            self._hdfs.start_datanode()
+        else:
+            self._hdfs.stop_datanode()
+        self._stopped = not self._stopped
+
+    def namenode_restarted(self) -> None:
+        self._hdfs.restart_namenode()
+
+
+class HdfsFeed(FileFeed):
+    """Moves numbered files into a directory of HDFS."""
+
+    def __init__(self, hdfs: Hdfs, folder: str, beside: Path, checkpoint: HdfsPath, outputs: Outputs, rng: Random):
+        self._hdfs = hdfs
+        self._folder = folder
+        hdfs.fs.mkdirs(hdfs.path(folder))
+        super().__init__(beside, checkpoint, outputs, rng)
+
+    def move(self, file: Path) -> None:
+        self._hdfs.put(file, self._folder)
+
+
+def run(killer: Killer, feed, disturb) -> None:
+    outputs = killer.outputs
+
+    def all_processed() -> bool:
+        outputs.refresh()
+        return len(outputs.processed) >= len(feed.records)
+
+    with killer:
+        disturb()
+        ended = killer.finish(feed.finish, all_processed)
+        killer.others_end()
+    outputs.refresh()
+    print(f"{len(feed.records)} records, {len(killer.logs.times)} batches, {dict(killer.found)}")
+    check(outputs.lines, killer.logs, feed.records)
+    assert not [line for line in ended.errors if "Traceback" in line], ended.report()
+
+
+@pytest.mark.parametrize("kind", ["socket", "files"])
+def test_parts_going_down(kind, cluster, hdfs, rng, tmp_path):
+    """A datanode is stopped and started, the namenode restarted, and the driver killed: nothing is lost."""
+    outputs = Outputs(tmp_path / "outputs")
+    checkpoint = HdfsPath(hdfs, f"{hdfs.uri}/{kind}/checkpoint")
+    if kind == "socket":
+        feed = HdfsSender(checkpoint, outputs, Random(rng.random()))
+        arguments = [kind, str(feed.port)]
+    else:
+        folder = f"{hdfs.uri}/{kind}/in"
+        feed = HdfsFeed(hdfs, folder, tmp_path / "in", checkpoint, outputs, Random(rng.random()))
+        arguments = [kind, folder]
+    killer = Killer(tmp_path, arguments, outputs, rng, cluster.submit(), checkpoint)
+    parts = Parts(hdfs)
+
+    def disturb() -> None:
+        killer.disturb(4, [parts.datanode_stopped_or_started, parts.namenode_restarted])
+        killer.kill(4)
+
+    run(killer, feed, disturb)
+
+
+def test_full(hdfs, rng, tmp_path):
+    """No room is left: the receiver holds its sender back, or the program ends and says why; then it goes on."""
+    outputs = Outputs(tmp_path / "outputs")
+    checkpoint = HdfsPath(hdfs, f"{hdfs.uri}/full/checkpoint")
+    feed = HdfsSender(checkpoint, outputs, Random(rng.random()))
+    killer = Killer(tmp_path, ["socket", str(feed.port)], outputs, rng, [sys.executable], checkpoint)
+    no_limit = hdfs.jvm.java.lang.Long.MAX_VALUE
+
+    def fill() -> None:
+        hdfs.fs.setQuota(hdfs.path(str(checkpoint)), no_limit, 1)
+
+    def disturb() -> None:
+        killer.disturb(1, [fill])
+        code = killer.ended()
+        assert code not in (0, None)
+        said = [line for line in killer.said() if line.startswith("dstreams.errors.")]
+        assert said and "quota" in said[-1], killer.said()
+        hdfs.fs.setQuota(hdfs.path(str(checkpoint)), no_limit, -1)
+
+    run(killer, feed, disturb)
+
+
+def test_inputs_and_outputs(hdfs, spark_context, tmp_path):
+    """``textFileStream``, ``binaryRecordsStream`` and ``saveAsTextFiles``."""
+    ssc = StreamingContext(spark_context, 1)
+    root = f"{hdfs.uri}/io"
+    for folder in ("texts", "records"):
+        hdfs.fs.mkdirs(hdfs.path(f"{root}/{folder}"))
+    texts, records = ssc.textFileStream(f"{root}/texts"), ssc.binaryRecordsStream(f"{root}/records", 4)
+    both = texts.union(records.map(lambda record: record.decode()))
+    both.saveAsTextFiles(f"{root}/out/part")
+    found: list[str] = []
+
+    class Fed:
+        batches = 0
+
+        def __call__(self, rdd):
+            found.extend(rdd.collect())
+            self.batches += 1
+            if self.batches == 1:
+                for name, text in (("texts", "some\nwords\n"), ("records", "12345678")):
+                    (tmp_path / name).write_text(text)
+                    hdfs.put(tmp_path / name, f"{root}/{name}")
+            if len(found) == 4:
+                ssc.stop(stopSparkContext=False, stopGraceFully=True)
+
+    both.foreachRDD(Fed())
+    ssc.start()
+    try:
+        assert ssc.awaitTerminationOrTimeout(200) or sorted(found) == ["1234", "5678", "some", "words"]
+    finally:
+        ssc.stop(stopSparkContext=False)
+    assert sorted(found) == ["1234", "5678", "some", "words"]
+    parts = HdfsPath(hdfs, f"{root}/out").rglob("part-*")
+    written = [line for part in parts for line in part.read_text().splitlines()]
+    assert sorted(written) == sorted(found)

@@ -1,0 +1,132 @@
+"""``checkpoint DIR --repartition N``: a program goes on in more or fewer partitions as if it had not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from operator import add, sub
+from pathlib import Path
+
+import pytest
+
+from dstreams import StateSpec, StreamingContext
+from dstreams._run.checkpoint import files_of
+from dstreams._run.program import read_program
+from dstreams._run.repartition import repartition
+from dstreams.errors import CheckpointError, DStreamValueError
+from tests.recovery.collect import attach, collected, run_for
+
+pytestmark = pytest.mark.recovery
+
+BATCHES = [[(f"key-{(7 * n + i) % 23}", n) for i in range(n % 6)] for n in range(1, 30)]
+
+
+def total(new, old):
+    return sum(new) + (old or 0)
+
+
+def count(key, value, state):
+    state.update((state.getOption() or 0) + 1)
+    return key, state.get()
+
+
+@pytest.fixture
+def program(spark_context):
+    """Make a program with every kind of state on a directory, or restore it."""
+
+    def make(directory: Path) -> StreamingContext:
+        def setup() -> StreamingContext:
+            ssc = StreamingContext(spark_context, 1)
+            pairs = ssc.queueStream(BATCHES)
+            counts = pairs.mapWithState(StateSpec.function(count).timeout(4))
+            streams = {
+                "state": pairs.updateStateByKey(total).named("totals"),
+                "three": pairs.updateStateByKey(total, numPartitions=3).named("three"),
+                "mapped": counts,
+                "snapshots": counts.stateSnapshots(),
+                "records": pairs.window(5, 2),
+                "reduced": pairs.reduceByKeyAndWindow(add, sub, 10, 1),
+                "grouped": pairs.groupByKeyAndWindow(4, 1).mapValues(sorted),
+                "exchange": pairs.transform(lambda rdd: rdd.mapValues(lambda v: -v)).updateStateByKey(total),
+            }
+            attach(streams, str(directory))
+            return ssc
+
+        return StreamingContext.getOrCreate(str(directory), setup)
+
+    return make
+
+
+def outputs(directory: Path) -> dict[str, dict[int, list]]:
+    """Records by output and number of the batch."""
+    mine = {key: found for key, found in collected.items() if key.startswith(f"{directory}/")}
+    first = min(time for found in mine.values() for time, _ in found)
+    return {
+        key.rpartition("/")[2]: {(time - first) // 1000 + 1: records for time, records in found}
+        for key, found in mine.items()
+    }
+
+
+def test_more_and_fewer(program, spark_context, tmp_path):
+    directory, control = tmp_path / "changed", tmp_path / "control"
+    run_for(program(control), 11)
+    run_for(program(directory), 4)
+    text = repartition(spark_context, str(directory), 5)
+    assert "the state of totals is in 5 partitions, before in 2" in text
+    assert "the state of three stays in 3 partitions" in text
+    assert (directory / "_dstreams" / "previous" / "state").is_dir(), "the backup"
+    run_for(program(directory), 3)
+    repartition(spark_context, str(directory), 1)
+    run_for(program(directory), 2)
+    saved = read_program(files_of(spark_context, str(directory)))
+    assert saved is not None
+    places = {id: len(place.buckets) for layout in saved[0].layouts for id, place in layout.state.items()}
+    assert places["totals"] == 1 and places["three"] == 3, places
+    expected, found = outputs(control), outputs(directory)
+    assert set(found) == set(expected)
+    batches = range(1, 10)
+    for name in expected:
+        for batch in batches:
+            assert found[name].get(batch) == expected[name].get(batch), (name, batch)
+
+
+def test_command(program, tmp_path):
+    """As its user calls it; then the directory tells of the new number."""
+    run_for(program(tmp_path / "c"), 2)
+    command = [sys.executable, "-m", "dstreams", "checkpoint", str(tmp_path / "c")]
+    done = subprocess.run([*command, "--repartition", "4"], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the default number of partitions is 4 now, before 2" in done.stdout and "_dstreams/previous" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--repartition"], "needs a number of partitions"),
+        (["--repartition", "0"], "needs a number of partitions"),
+        (["--repartition", "many"], "needs a number of partitions"),
+        (["--repartition", "3"], "name one directory"),
+    ],
+)
+def test_wrong_arguments(arguments, said, tmp_path, capsys):
+    from dstreams._run.inspect import command
+
+    directory = [] if "3" in arguments else [str(tmp_path)]
+    assert command([*directory, *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_refused_while_a_driver_runs(program, spark_context, tmp_path):
+    ssc = program(tmp_path / "c")
+    ssc.start()
+    try:
+        with pytest.raises(CheckpointError, match="another program is running"):
+            repartition(spark_context, str(tmp_path / "c"), 4)
+    finally:
+        ssc.stop(stopSparkContext=False)
+
+
+def test_nothing_there(spark_context, tmp_path):
+    with pytest.raises(DStreamValueError, match="holds no program"):
+        repartition(spark_context, str(tmp_path), 4)

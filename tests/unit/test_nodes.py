@@ -1,0 +1,44 @@
+"""What is said of nodes that lack something."""
+
+from __future__ import annotations
+
+import pytest
+
+from dstreams._run.nodes import missing
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ModuleNotFoundError: No module named 'pyarrow'", "no package pyarrow"),
+        ("ModuleNotFoundError: No module named 'google'", "no package protobuf"),
+        ("ModuleNotFoundError: No module named 'google.protobuf.message'", "no package protobuf"),
+        ("ModuleNotFoundError: No module named 'dstreams'", "no package dstreams"),
+        ("ModuleNotFoundError: No module named 'dstreams._run.nodes'", "no package dstreams"),
+        (
+            "[PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.9 than that in driver: 3.11, PySpark",
+            "the executors run Python 3.9 and this program 3.",
+        ),
+        (
+            "[PYTHON_VERSION_MISMATCH] Python in worker has different version (3, 9) than that in driver 3.11, PySpark",
+            "the executors run Python 3.9 and this program 3.",
+        ),
+        ('java.io.IOException: Cannot run program "python3.11": error=2', "no Python interpreter python3.11"),
+    ],
+)
+def test_what_an_executor_lacks(text, said):
+    found = missing(f"Job aborted: Traceback ...\n{text}\n  at org.apache.spark")
+    assert found is not None and said in found and "docs/deploy.md" in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ModuleNotFoundError: No module named 'google.cloud'",
+        "ModuleNotFoundError: No module named 'dstreams.nonsense'",
+        "ModuleNotFoundError: No module named 'mylib'",
+        "ValueError: pyarrow",
+    ],
+)
+def test_mistakes_of_the_program_are_its_own(text):
+    assert missing(text) is None
