@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyspark import SparkConf, SparkContext
 
+from dstreams._plan.default_partitions import DefaultPartitions
 from dstreams._plan.graph import Graph, Node, call_site
 from dstreams._plan.identity import match
 from dstreams._plan.placement import place
@@ -111,7 +112,9 @@ class StreamingContext(Inputs):
         # State stays in as many partitions as the first run has given it, whatever machine this one has.
         if self._saved is None:
             wait_for_executors(sparkContext)
-        self._parallelism = self._saved.parallelism if self._saved is not None else sparkContext.defaultParallelism
+        self._parallelism = DefaultPartitions(
+            self._saved.parallelism if self._saved is not None else sparkContext.defaultParallelism
+        )
         if directory := sparkContext._conf.get(CHECKPOINT_DIRECTORY):
             self.checkpoint(directory)
 
@@ -216,7 +219,7 @@ class StreamingContext(Inputs):
             graph = read_graph(files, program, payload)
             ssc = cls(sc or SparkContext(conf=program.spark_conf()), Milliseconds(program.interval_ms))
             ssc._graph, ssc._saved, ssc._payload = graph, program, payload
-            ssc._remember_ms, ssc._parallelism = program.remember_ms, program.parallelism
+            ssc._remember_ms, ssc._parallelism = program.remember_ms, DefaultPartitions(program.parallelism)
             ssc._listen_to_receivers()
             ssc.checkpoint(path)
         ssc._script = script

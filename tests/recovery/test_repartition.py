@@ -26,6 +26,8 @@ def total(new, old):
 
 
 def count(key, value, state):
+    if state.isTimingOut():
+        return key, "gone", state.get()
     state.update((state.getOption() or 0) + 1)
     return key, state.get()
 

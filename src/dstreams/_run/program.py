@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyspark
 from pyspark import SparkConf, cloudpickle
 
+from dstreams._plan.default_partitions import restoring_with
 from dstreams._plan.graph import Graph
 from dstreams._plan.identity import Operation
 from dstreams._run.layout import Layout
@@ -260,7 +261,8 @@ def read_graph(files: Files, program: Program, payload: bytes) -> Graph:
             "setup function instead of the saved program and keeps offsets and state.",
         )
     try:
-        graph: Graph = pickle.loads(payload)
+        with restoring_with(program.parallelism):
+            graph: Graph = pickle.loads(payload)
     except Exception as error:
         raise CheckpointError.unreadable(
             files.root,

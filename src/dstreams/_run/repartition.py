@@ -50,8 +50,9 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
     if found is None:
         raise DStreamValueError(f"{files.root} holds no program of dstreams")
     program, payload = found
-    graph = read_graph(files, program, payload)
-    recovery = Recovery(sc, files.root, replace(program, parallelism=partitions), payload, program)
+    changed = replace(program, parallelism=partitions)
+    graph = read_graph(files, changed, payload)
+    recovery = Recovery(sc, files.root, changed, payload, program)
     query = Query(
         sc, graph, program.interval_ms, program.remember_ms or 0, partitions, True, files.root, recovery,
         ListenerBus(), World(),

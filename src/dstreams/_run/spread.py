@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 
 from dstreams._plan.graph import function_name
 from dstreams._plan.rebucket import Content, Join, Split, read_slots
+from dstreams._plan.streaming_rdd import KEEP
 from dstreams._plan.take_over import STORED
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["can_spread", "misplaced", "spread", "total"]
 
-_ROUTES = {function_name(portable_hash): portable_hash, function_name(None): None}
-"""How Spark's own operations spread records over partitions, by its name in a layout."""
+_ROUTES = {function_name(portable_hash): portable_hash, function_name(None): None, function_name(KEEP): None}
+"""How operations spread records over partitions, by its name in a layout; where no key decides, they are dealt out."""
 
 
 def can_spread(place: Place) -> bool:
