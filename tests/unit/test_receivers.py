@@ -15,7 +15,7 @@ from pyspark.serializers import BatchedSerializer, CPickleSerializer
 from dstreams import DStreamError
 from dstreams._sources.blocks import Blocks, RateLimit
 from dstreams._sources.receiver import Settings
-from dstreams._sources.socket import ConvertedSource, RawSource
+from dstreams._sources.socket import ConvertedSource, RawSource, SocketSource
 from dstreams.errors import DStreamStateError, ReceiverStopped
 from dstreams.receiver import Receiver
 from tests.unit.receivers import QUICK, custom, taken, until
@@ -276,3 +276,46 @@ def test_rate_limit():
     limit.spend(20, wait)
     RateLimit(0).spend(10**9, wait)
     assert waits == [0.5, 2.0]
+
+
+# ---------------------------------------------------------------------- bounded memory
+
+
+def test_a_sender_that_outruns_the_program_is_held_back(run, monkeypatch):
+    """When so much waits for a batch the receiver reads no more, until a batch has taken it; TCP does the rest."""
+    monkeypatch.setattr("dstreams._sources.receiver.MAX_WAITING_BYTES", 50_000)
+    line = b"x" * 999 + b"\n"
+    sent = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reader, status = run(SocketSource("127.0.0.1", server.getsockname()[1], 2, "dstreams-socket-0", QUICK))
+        sender, _ = server.accept()
+        with sender:
+            sender.settimeout(1)
+            with pytest.raises(TimeoutError):
+                while sent < 200_000_000:
+                    sent += sender.send(line * 100)
+            until(lambda: status.texts("waiting"))
+            waiting = reader.available(None)
+            assert waiting * 1000 < sent, "the rest is in the network's buffers"
+            taken_so_far = waiting
+            while taken_so_far * 1000 < sent // 1000 * 1000:
+                reader.commit({"n": taken_so_far})
+                until(lambda before=taken_so_far: reader.available(None) > before)
+                taken_so_far = reader.available(None)
+
+
+@pytest.mark.parametrize(("size", "partitions"), [(10, 2), (20_000, 4)])
+def test_large_batches_are_cut_so_that_tasks_can_be_sent(run, size, partitions):
+    """No partition has more than 16 MiB, whatever the parallelism."""
+    records = [f"{n:08d}" + "x" * size for n in range(2_001)]
+
+    class Large(Receiver[str]):
+        def onStart(self) -> None:
+            self.store(list(records))
+
+    reader, _ = run(custom(Large()))
+    until(lambda: reader.available(None) == len(records))
+    parts = reader.partitions({"n": 0}, {"n": len(records)})
+    assert len(parts) == partitions
+    assert max(sum(map(len, part.chunks)) for part in parts) <= 17 << 20
+    assert [record for part in parts for chunk in part.chunks for record in pickle.loads(chunk)] == records
