@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from operator import add, sub
 from pathlib import Path
 
@@ -32,11 +33,14 @@ def count(key, value, state):
     return key, state.get()
 
 
+FEW = ("state", "three", "mapped")
+
+
 @pytest.fixture
 def program(spark_context):
-    """Make a program with every kind of state on a directory, or restore it."""
+    """Make a program with some kinds of state, or with all, on a directory, or restore it."""
 
-    def make(directory: Path) -> StreamingContext:
+    def make(directory: Path, names: Iterable[str] | None = FEW) -> StreamingContext:
         def setup() -> StreamingContext:
             ssc = StreamingContext(spark_context, 1)
             pairs = ssc.queueStream(BATCHES)
@@ -51,7 +55,7 @@ def program(spark_context):
                 "grouped": pairs.groupByKeyAndWindow(4, 1).mapValues(sorted),
                 "exchange": pairs.transform(lambda rdd: rdd.mapValues(lambda v: -v)).updateStateByKey(total),
             }
-            attach(streams, str(directory))
+            attach({name: streams[name] for name in names or streams}, str(directory))
             return ssc
 
         return StreamingContext.getOrCreate(str(directory), setup)
@@ -69,10 +73,11 @@ def outputs(directory: Path) -> dict[str, dict[int, list]]:
     }
 
 
-def test_more_and_fewer(program, spark_context, tmp_path):
+@pytest.mark.parametrize("names", [FEW, pytest.param(None, marks=pytest.mark.slow, id="all")])
+def test_more_and_fewer(names, program, spark_context, tmp_path):
     directory, control = tmp_path / "changed", tmp_path / "control"
-    run_for(program(control), 11)
-    run_for(program(directory), 4)
+    run_for(program(control, names), 11)
+    run_for(program(directory, names), 4)
     text = repartition(spark_context, str(directory), 5)
     assert "the state of totals is in 5 partitions, before in 2" in text
     assert "the state of three stays in 3 partitions" in text
@@ -92,6 +97,7 @@ def test_more_and_fewer(program, spark_context, tmp_path):
             assert found[name].get(batch) == expected[name].get(batch), (name, batch)
 
 
+@pytest.mark.slow
 def test_command(program, tmp_path):
     """As its user calls it; then the directory tells of the new number."""
     run_for(program(tmp_path / "c"), 2)
