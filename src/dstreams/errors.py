@@ -143,6 +143,15 @@ class CheckpointError(DStreamError, RuntimeError):
         )
 
     @classmethod
+    def unreachable(cls, directory: str, reason: str) -> CheckpointError:
+        """The file system of the directory does not answer."""
+        return cls(
+            f"the checkpoint directory {directory} cannot be reached ({reason}); this program ends without committing "
+            "its batch, which the next start runs again. How long a file system is waited for is set in its client: "
+            "for a namenode that restarts, spark.hadoop.dfs.client.retry.policy.enabled=true."
+        )
+
+    @classmethod
     def unreadable(cls, directory: str, reason: str) -> CheckpointError:
         """The saved program is damaged or not for this version; the first words are the old engine's."""
         return cls(f"Failed to read checkpoint from directory {directory}: {reason}")

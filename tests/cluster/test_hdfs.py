@@ -18,9 +18,13 @@ from tests.recovery.outputs import Outputs
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def hdfs(tmp_path_factory):
-    with Hdfs(tmp_path_factory.mktemp("hdfs")) as running:
+WAITING = ["--conf", "spark.hadoop.dfs.client.retry.policy.enabled=true"]
+"""Lets the client wait for a namenode that restarts."""
+
+
+@pytest.fixture
+def hdfs(tmp_path):
+    with Hdfs(tmp_path / "hdfs") as running:
         yield running
 
 
@@ -84,7 +88,7 @@ def test_parts_going_down(kind, cluster, hdfs, rng, tmp_path):
         folder = f"{hdfs.uri}/{kind}/in"
         feed = HdfsFeed(hdfs, folder, tmp_path / "in", checkpoint, outputs, Random(rng.random()))
         arguments = [kind, folder]
-    killer = Killer(tmp_path, arguments, outputs, rng, cluster.submit(), checkpoint)
+    killer = Killer(tmp_path, arguments, outputs, rng, cluster.submit(*WAITING), checkpoint)
     parts = Parts(hdfs)
 
     def disturb() -> None:

@@ -245,9 +245,15 @@ class Ownership:
         Raises
         ------
         CheckpointError
-            If somebody has.
+            If somebody has, or if the file system does not answer, so that nobody knows.
         """
-        if self._lock is None and (owner := self._owner()) != self._token:
+        if self._lock is not None:
+            return
+        try:
+            owner = self._files.read(OWNER).decode() if self._files.exists(OWNER) else "an unknown process"
+        except Exception as error:
+            raise CheckpointError.unreachable(self._files.root, jvm_reason(error)) from None
+        if owner != self._token:
             raise CheckpointError.taken_over(self._files.root, owner)
 
     def release(self) -> None:

@@ -76,9 +76,12 @@ def wait_for_executors(sc: SparkContext) -> None:
     """Wait until a cluster has given executors, since the default parallelism follows from their cores.
 
     A standalone master gives them some seconds after the SparkContext is there, when the state of a program would be
-    laid out for the two partitions that Spark assumes until then. Returns after half a minute in any case.
+    laid out for the two partitions that Spark assumes until then. Returns after half a minute in any case; at once
+    where executors come only when there is work.
     """
-    if is_local(sc) or sc._conf.contains("spark.default.parallelism"):
+    conf = sc._conf
+    on_demand = str(conf.get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
+    if is_local(sc) or on_demand or conf.contains("spark.default.parallelism"):
         return
     deadline = time.monotonic() + _REGISTER_SECONDS
     count, since = 0, time.monotonic()

@@ -121,7 +121,12 @@ class LocalFolder:
         RuntimeError
             If it does not end, which is then no receiver of a killed driver but a second program.
         """
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        missing = [self.folder]
+        while not os.path.isdir(parent := os.path.dirname(missing[-1])):
+            missing.append(parent)
+        for folder in reversed(missing):  # makedirs would give the mode to the last one only
+            with suppress(FileExistsError):
+                os.mkdir(folder, 0o700)
         held = self._file("lock", os.O_RDWR)
         deadline = time.monotonic() + HOLD_SECONDS
         while True:
