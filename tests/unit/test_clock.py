@@ -219,6 +219,20 @@ def test_finish_lets_the_batch_of_the_running_interval_be_the_last() -> None:
     assert clock.wait_for_end(0)
 
 
+def test_a_second_finish_does_not_move_the_end() -> None:
+    """A program may ask for it in every batch, from inside an output."""
+    now = FakeTime(0)
+    clock = started(now)
+    times = []
+    while (time_ms := clock.due()) is not None and len(times) < 5:
+        times.append(time_ms)
+        now.seconds = time_ms / 1000 + 0.25
+        clock.finish()
+        clock.complete()
+        now.seconds += 1
+    assert len(times) == 2
+
+
 def test_finish_without_pacing_ends_with_the_batch_that_runs() -> None:
     now = FakeTime(0)
     clock = started(now, logical=True, paced=False)

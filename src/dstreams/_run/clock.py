@@ -142,8 +142,10 @@ class Clock:
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Let the batch of the interval that runs now be the last one (graceful stop)."""
+        """Let the batch of the interval that runs now be the last one (graceful stop); asked again, nothing changes."""
         with self._changed:
+            if self._end_ms is not None:
+                return
             latest = max(self.last_ms or 0, self.due_ms or 0)
             now_ms = self.now_ms() - self._behind_ms
             self._end_ms = first_batch_time(now_ms, self.interval_ms) if self.paced else latest
