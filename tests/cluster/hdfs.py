@@ -68,6 +68,7 @@ class Hdfs:
             # Datanodes that were stopped are soon known to be gone, and those that are left do.
             "dfs.namenode.heartbeat.recheck-interval": "500",
             "dfs.heartbeat.interval": "1",
+            "dfs.client.retry.policy.enabled": "true",  # the tests look while the namenode restarts
             "dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
             "dfs.permissions.superusergroup": "nobody",
         }
