@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from tests.cluster.standalone import Cluster
-from tests.recovery.checks import check
+from tests.recovery.broken import run_broken
 from tests.recovery.feeds import CarefulSender, FileFeed
 from tests.recovery.killer import Killer
 from tests.recovery.outputs import Outputs
@@ -59,23 +59,6 @@ class Parts:
         return found
 
 
-def run(cluster: Cluster, killer: Killer, feed: FileFeed | CarefulSender, break_it) -> None:
-    outputs = killer.outputs
-
-    def all_processed() -> bool:
-        outputs.refresh()
-        return len(outputs.processed) >= len(feed.records)
-
-    with killer:
-        break_it()
-        ended = killer.finish(feed.finish, all_processed)
-        killer.others_end()
-    outputs.refresh()
-    print(f"{len(feed.records)} records, {len(killer.logs.times)} batches, {dict(killer.found)}")
-    check(outputs.lines, killer.logs, feed.records)
-    assert not [line for line in ended.errors if "Traceback" in line], ended.report()
-
-
 @pytest.fixture
 def killer_of(tmp_path, rng, cluster):
     def make(arguments: list[str], outputs: Outputs) -> Killer:
@@ -91,7 +74,7 @@ def test_executor_killed(rounds, cluster, killer_of, rng, tmp_path):
     feed = CarefulSender(tmp_path / "checkpoint", outputs, Random(rng.random()))
     killer = killer_of(["socket", str(feed.port)], outputs)
     parts = Parts(cluster, rng)
-    run(cluster, killer, feed, lambda: killer.disturb(rounds, [parts.executor_killed]))
+    run_broken(killer, feed, lambda: killer.disturb(rounds, [parts.executor_killed]), stacks=True)
 
 
 @pytest.mark.slow
@@ -103,7 +86,9 @@ def test_worker_and_master(cluster, killer_of, rng, tmp_path):
     feed = FileFeed(directory, tmp_path / "checkpoint", outputs, Random(rng.random()))
     killer = killer_of(["files", str(directory)], outputs)
     parts = Parts(cluster, rng)
-    run(cluster, killer, feed, lambda: killer.disturb(2 * ROUNDS, [parts.worker_replaced, parts.master_restarted]))
+    run_broken(
+        killer, feed, lambda: killer.disturb(2 * ROUNDS, [parts.worker_replaced, parts.master_restarted]), stacks=True
+    )
 
 
 @pytest.mark.slow
@@ -112,4 +97,4 @@ def test_driver_killed(cluster, killer_of, rng, tmp_path):
     outputs = Outputs(tmp_path / "outputs")
     feed = CarefulSender(tmp_path / "checkpoint", outputs, Random(rng.random()))
     killer = killer_of(["socket", str(feed.port)], outputs)
-    run(cluster, killer, feed, lambda: killer.kill(ROUNDS))
+    run_broken(killer, feed, lambda: killer.kill(ROUNDS), stacks=True)

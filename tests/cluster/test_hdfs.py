@@ -10,7 +10,7 @@ import pytest
 
 from dstreams import StreamingContext
 from tests.cluster.hdfs import Hdfs, HdfsPath, HdfsSender
-from tests.recovery.checks import check
+from tests.recovery.broken import run_broken
 from tests.recovery.feeds import FileFeed
 from tests.recovery.killer import Killer
 from tests.recovery.outputs import Outputs
@@ -59,23 +59,6 @@ class HdfsFeed(FileFeed):
         self._hdfs.put(file, self._folder)
 
 
-def run(killer: Killer, feed, disturb) -> None:
-    outputs = killer.outputs
-
-    def all_processed() -> bool:
-        outputs.refresh()
-        return len(outputs.processed) >= len(feed.records)
-
-    with killer:
-        disturb()
-        ended = killer.finish(feed.finish, all_processed)
-        killer.others_end()
-    outputs.refresh()
-    print(f"{len(feed.records)} records, {len(killer.logs.times)} batches, {dict(killer.found)}")
-    check(outputs.lines, killer.logs, feed.records)
-    assert not [line for line in ended.errors if "Traceback" in line], ended.report()
-
-
 @pytest.mark.parametrize("kind", ["socket", "files"])
 def test_parts_going_down(kind, cluster, hdfs, rng, tmp_path):
     """A datanode is stopped and started, the namenode restarted, and the driver killed: nothing is lost."""
@@ -95,7 +78,7 @@ def test_parts_going_down(kind, cluster, hdfs, rng, tmp_path):
         killer.disturb(4, [parts.datanode_stopped_or_started, parts.namenode_restarted])
         killer.kill(4)
 
-    run(killer, feed, disturb)
+    run_broken(killer, feed, disturb, stacks=True)
 
 
 def test_full(hdfs, rng, tmp_path):
@@ -117,7 +100,7 @@ def test_full(hdfs, rng, tmp_path):
         assert said and "quota" in said[-1], killer.said()
         hdfs.fs.setQuota(hdfs.path(str(checkpoint)), no_limit, -1)
 
-    run(killer, feed, disturb)
+    run_broken(killer, feed, disturb, stacks=True)
 
 
 def test_inputs_and_outputs(hdfs, spark_context, tmp_path):

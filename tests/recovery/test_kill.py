@@ -5,13 +5,12 @@ Repeat a run (as far as time can be repeated) with the seed that a failure shows
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.recovery.checks import check
+from tests.recovery.broken import run_broken
 from tests.recovery.feeds import CarefulSender, FileFeed
 from tests.recovery.killer import Killer
 from tests.recovery.outputs import Outputs
@@ -29,32 +28,12 @@ def test_files(kills, rng, tmp_path):
     directory.mkdir()
     outputs = Outputs(tmp_path / "outputs")
     feed = FileFeed(directory, tmp_path / "checkpoint", outputs, Random(rng.random()))
-    run(Killer(tmp_path, ["files", str(directory)], outputs, rng), feed, kills)
+    killer = Killer(tmp_path, ["files", str(directory)], outputs, rng)
+    run_broken(killer, feed, lambda: killer.kill(kills))
 
 
 def test_socket(kills, rng, tmp_path):
     outputs = Outputs(tmp_path / "outputs")
     feed = CarefulSender(tmp_path / "checkpoint", outputs, Random(rng.random()))
-    run(Killer(tmp_path, ["socket", str(feed.port)], outputs, rng), feed, kills)
-
-
-def run(killer: Killer, feed: FileFeed | CarefulSender, kills: int) -> None:
-    began = time.monotonic()
-    outputs = killer.outputs
-
-    def all_processed() -> bool:
-        outputs.refresh()
-        return len(outputs.processed) >= len(feed.records)
-
-    with killer:
-        killer.kill(kills)
-        ended = killer.finish(feed.finish, all_processed)
-        killer.others_end()
-    outputs.refresh()
-    again = len(outputs.lines) - len({(line.name, line.time_ms) for line in outputs.lines})
-    print(
-        f"{kills} kills in {time.monotonic() - began:.0f} s: {dict(killer.found)}; {len(feed.records)} records, "
-        f"{len(killer.logs.times)} batches, {again} outputs repeated"
-    )
-    check(outputs.lines, killer.logs, feed.records)
-    assert not [line for line in ended.errors if "Traceback" in line or "\tat " in line], ended.report()
+    killer = Killer(tmp_path, ["socket", str(feed.port)], outputs, rng)
+    run_broken(killer, feed, lambda: killer.kill(kills))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dstreams._plan.workers import worker_environment
+from dstreams._run.files import jvm_reason
 from dstreams._sources.write_ahead import local_path
 from dstreams._version import __version__
 from dstreams.errors import ClusterError
@@ -169,9 +170,9 @@ def _ask(sc: SparkContext, token: str | None) -> list[_Found]:
         try:
             return sc.parallelize(range(tasks), tasks).mapPartitions(_Look(token)).collect()
         except Exception as error:
-            if (text := missing(str(error))) is not None:
-                raise ClusterError(text) from error
-            raise
+            log.debug("the first job on the executors failed", exc_info=error)
+            text = missing(str(error)) or f"a first job on the executors failed: {jvm_reason(error)}"
+            raise ClusterError(text) from None
 
 
 def _put_token(folder: str) -> str:
