@@ -6,6 +6,7 @@ Arguments: brokers, topic, checkpoint directory, a file to which each batch appe
 import json
 import sys
 import time
+from operator import add, sub
 
 from pyspark import SparkContext
 
@@ -13,14 +14,6 @@ from dstreams import StreamingContext, StreamingListener
 from dstreams.kafka import KafkaUtils
 
 SERVERS, TOPIC, CHECKPOINT, REPORT = sys.argv[1:]
-
-
-def add(a, b):
-    return a + b
-
-
-def subtract(a, b):
-    return a - b
 
 
 def total(new, so_far):
@@ -50,7 +43,7 @@ def setup():
     )
     pairs = stream.map(lambda record: (record[1], 1))
     pairs.updateStateByKey(total).foreachRDD(lambda rdd: note(all=rdd.values().sum(), keys=rdd.count()))
-    pairs.reduceByKeyAndWindow(add, subtract, 60, 5, filterFunc=lambda pair: pair[1] > 0).foreachRDD(
+    pairs.reduceByKeyAndWindow(add, sub, 60, 5, filterFunc=lambda pair: pair[1] > 0).foreachRDD(
         lambda rdd: note(minute=rdd.values().sum())
     )
     return ssc

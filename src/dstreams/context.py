@@ -9,8 +9,8 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyspark import SparkConf, SparkContext
@@ -73,7 +73,7 @@ class StreamingContext(Inputs):
     _active: ClassVar[StreamingContext | None] = None
     _lock: ClassVar[threading.RLock] = threading.RLock()
     _predecessor: ClassVar[Program | None] = None
-    """While a setup function runs: what the context that it makes goes on with."""
+    """While a context is made: what it goes on with."""
     _world: ClassVar[World] = World()
     """What contexts meet; a test puts its own here."""
 
@@ -111,10 +111,9 @@ class StreamingContext(Inputs):
         self._script = call_site().partition(":")[0]
         # State stays in as many partitions as the first run has given it, whatever machine this one has.
         if self._saved is None:
-            wait_for_executors(sparkContext)
-        self._parallelism = DefaultPartitions(
-            self._saved.parallelism if self._saved is not None else sparkContext.defaultParallelism
-        )
+            wait_for_executors(sparkContext)  # the default follows from their cores
+        saved = None if self._saved is None else self._saved.parallelism
+        self._parallelism = DefaultPartitions(saved or sparkContext.defaultParallelism)
         if directory := sparkContext._conf.get(CHECKPOINT_DIRECTORY):
             self.checkpoint(directory)
 
@@ -217,23 +216,30 @@ class StreamingContext(Inputs):
             if script != program.script:
                 raise CheckpointError.other_program(files.root, program.script, program.app, script)
             graph = read_graph(files, program, payload)
-            ssc = cls(sc or SparkContext(conf=program.spark_conf()), Milliseconds(program.interval_ms))
-            ssc._graph, ssc._saved, ssc._payload = graph, program, payload
-            ssc._remember_ms, ssc._parallelism = program.remember_ms, DefaultPartitions(program.parallelism)
+            with cls._going_on_with(program):
+                ssc = cls(sc or SparkContext(conf=program.spark_conf()), Milliseconds(program.interval_ms))
+            ssc._graph, ssc._payload, ssc._remember_ms = graph, payload, program.remember_ms
             ssc._listen_to_receivers()
             ssc.checkpoint(path)
         ssc._script = script
         return ssc
 
     @classmethod
+    @contextmanager
+    def _going_on_with(cls, program: Program | None) -> Iterator[None]:
+        """Let the context that is made within this go on with what a saved program has kept."""
+        StreamingContext._predecessor = program
+        try:
+            yield
+        finally:
+            StreamingContext._predecessor = None
+
+    @classmethod
     def _set_up(
         cls, path: str, setupFunc: Callable[[], StreamingContext], predecessor: Program | None
     ) -> StreamingContext:
-        StreamingContext._predecessor = predecessor
-        try:
+        with cls._going_on_with(predecessor):
             ssc = setupFunc()
-        finally:
-            StreamingContext._predecessor = None
         if not isinstance(ssc, StreamingContext):
             raise DStreamTypeError(
                 f"getOrCreate: setupFunc must return the StreamingContext that it has made, got {type(ssc).__name__}"

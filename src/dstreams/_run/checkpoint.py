@@ -250,7 +250,7 @@ class Ownership:
         if self._lock is not None:
             return
         try:
-            owner = self._files.read(OWNER).decode() if self._files.exists(OWNER) else "an unknown process"
+            owner = self._owner()
         except Exception as error:
             raise CheckpointError.unreachable(self._files.root, jvm_reason(error)) from None
         if owner != self._token:
@@ -265,5 +265,7 @@ class Ownership:
     def _owner(self) -> str:
         try:
             return self._files.read(OWNER).decode()
-        except Exception:  # it has just been made, or somebody has deleted it
+        except Exception:
+            if self._files.exists(OWNER):  # raises too, where the file system does not answer
+                raise
             return "an unknown process"

@@ -89,7 +89,7 @@ def wait_for_executors(sc: SparkContext) -> None:
     while (now := time.monotonic()) < deadline and not (count and now - since > _SETTLE_SECONDS):
         if (found := _executors(sc)) != count:
             count, since = found, now
-        time.sleep(0.1)
+        time.sleep(0.1)  # Spark calls nobody in Python when an executor registers
 
 
 def check_nodes(sc: SparkContext, directory: str | None) -> None:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -121,12 +122,10 @@ class LocalFolder:
         RuntimeError
             If it does not end, which is then no receiver of a killed driver but a second program.
         """
-        missing = [self.folder]
-        while not os.path.isdir(parent := os.path.dirname(missing[-1])):
-            missing.append(parent)
-        for folder in reversed(missing):  # makedirs would give the mode to the last one only
-            with suppress(FileExistsError):
-                os.mkdir(folder, 0o700)
+        folder = Path(self.folder)
+        for each in (*reversed(folder.parents), folder):  # makedirs would give the mode to the last one only
+            if not each.is_dir():
+                each.mkdir(0o700, exist_ok=True)
         held = self._file("lock", os.O_RDWR)
         deadline = time.monotonic() + HOLD_SECONDS
         while True:
