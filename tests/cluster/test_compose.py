@@ -44,6 +44,8 @@ class Outside:
         Stands for the service kafka.
     cluster : Cluster
         Its addresses stand for those of the services master and workers.
+    topic : str
+        Stands for the topic words.
     checkpoint : Path
         Stands for the volume.
     """

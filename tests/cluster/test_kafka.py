@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_dying import Parts
+from tests.cluster.parts import Parts
 from tests.kafka_broker import CONNECTOR
 from tests.programs.program import Program
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.standalone import Cluster
-from tests.cluster.test_submit import LAUNCHER, WORDCOUNT, arguments, counted, fast
+from tests.cluster.submitted import LAUNCHER, WORDCOUNT, arguments, counted, fast
 from tests.programs.feed import Feed
 from tests.programs.program import EXAMPLES, Program, run
 from tests.recovery.killer import processes

@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.nodes import ROOT, archive, bare_python, package_zip
+from tests.cluster.nodes import archive, bare_python, package_zip
 from tests.cluster.standalone import SPARK_HOME, Cluster
+from tests.cluster.submitted import LAUNCHER, WORDCOUNT, arguments, counted, expected, fast
 from tests.programs.feed import Feed
 from tests.programs.program import EXAMPLES, Program
 
 pytestmark = pytest.mark.slow
-WORDCOUNT = Path(__file__).with_name("wordcount.py")
-LAUNCHER = str(ROOT / "src" / "run_dstreams.py")
 ALL = ("pyarrow", "google", "dstreams")
-
-
-BATCHES = [["to be or", "not to be"], [], ["that is the question"], ["to be"]]
-
-
-def arguments(folder: Path) -> list[str]:
-    """Arguments of the program."""
-    return [str(folder / "c"), json.dumps(BATCHES)]
-
-
-def expected() -> list[str]:
-    """What the program prints."""
-    total: Counter = Counter()
-    shown = []
-    for lines in BATCHES:
-        total.update(word for line in lines for word in line.split())
-        shown.append(str(dict(sorted(total.items()))))
-    return shown
-
-
-# spark-submit makes one of the two outputs of a program: errors are on standard output, Spark's own lines on the other.
-
-
-def counted(command: list[str], cwd: Path) -> Program:
-    """Run the program to its end, and see that it has counted right."""
-    with Program(command, cwd) as program:
-        assert program.finish(240) == 0, program.report()
-        assert [line for line in program.lines if line.startswith("{")] == expected(), program.report()
-        assert not [line for line in program.errors if " ERROR " in line or "\tat " in line], program.report()
-        return program
 
 
 def refused(command: list[str], cwd: Path) -> str:
@@ -75,11 +42,6 @@ def changed(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def package(tmp_path_factory) -> str:
     return str(package_zip(tmp_path_factory.mktemp("dist")))
-
-
-def fast(cluster: Cluster, *arguments: str, **options) -> list[str]:
-    """Submit without pacing."""
-    return cluster.submit("--conf", "spark.streaming.dstreams.paced=false", *arguments, **options)
 
 
 # ---------------------------------------------------------------------- ways
