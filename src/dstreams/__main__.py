@@ -1,6 +1,7 @@
 """Run an unmodified program: ``python -m dstreams app.py ARGS``, or this file under ``spark-submit``.
 
-``python -m dstreams checkpoint DIR`` shows what a checkpoint directory holds.
+``python -m dstreams checkpoint DIR`` shows what a checkpoint directory holds, or with ``--repartition N`` spreads its
+state over N partitions.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     program = arguments[0]
     if not os.path.isfile(program):
         if program == "checkpoint":
-            from dstreams._run.inspect import command
+            from dstreams._run.command import command
 
             return command(arguments[1:])
         print(f"dstreams: no such program: {program}", file=sys.stderr)

@@ -20,7 +20,8 @@ from pyspark import RDD
 from dstreams import StreamingContext
 from dstreams._plan.identity import Operation
 from dstreams._run.checkpoint import files_of, folder_name
-from dstreams._run.inspect import USAGE, inspect
+from dstreams._run.command import USAGE
+from dstreams._run.inspect import inspect
 from dstreams._run.layout import Layout
 from dstreams._run.program import read_program, save_program
 from dstreams.errors import CheckpointError, DStreamValueError

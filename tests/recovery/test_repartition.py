@@ -118,7 +118,7 @@ def test_command(program, tmp_path):
     ],
 )
 def test_wrong_arguments(arguments, said, tmp_path, capsys):
-    from dstreams._run.inspect import command
+    from dstreams._run.command import command
 
     directory = [] if "3" in arguments else [str(tmp_path)]
     assert command([*directory, *arguments]) == 2

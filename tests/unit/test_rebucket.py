@@ -14,31 +14,16 @@ from dstreams._plan.bucket import Bucket
 from dstreams._plan.chunks import write_chunk
 from dstreams._plan.rebucket import Join, Slots, Split, read_slots
 from dstreams._plan.steps.keyed import KeyedState
+from tests.unit.simulation import MemoryPages
 
 KEYS = st.one_of(
     st.integers(-50, 50), st.text(max_size=3), st.none(), st.tuples(st.integers(0, 3), st.text(max_size=1))
 )
 
 
-class Pages:
-    """Map state that is a dict."""
-
-    def __init__(self) -> None:
-        self.slots: Slots = {}
-
-    def getValue(self, key):
-        return (self.slots[key[1]],) if key[1] in self.slots else None
-
-    def updateValue(self, key, value):
-        self.slots[key[1]] = value[0]
-
-    def removeKey(self, key):
-        del self.slots[key[1]]
-
-
 def made(values: dict[Any, Any], batches: dict[int, list[Any]], state: str, note: Any = None) -> Slots:
     """A bucket as steps leave it."""
-    pages = Pages()
+    pages = MemoryPages()
     bucket = Bucket(pages, 4)
     for time_ms, records in batches.items():
         data = pickle.dumps([write_chunk(records)]) if state == "Window" else write_chunk(records)
@@ -48,7 +33,7 @@ def made(values: dict[Any, Any], batches: dict[int, list[Any]], state: str, note
     keyed.save(list(values), [])
     bucket.note = note
     bucket.close()
-    return pages.slots
+    return {slot: data for (_, slot), data in pages.slots.items()}
 
 
 def spread(old: list[Slots], partitions: int, state: str, route=portable_hash) -> list[Slots]:
