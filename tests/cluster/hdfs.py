@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,11 +12,11 @@ import pyspark
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 from py4j.protocol import Py4JJavaError
 
+from tests.cluster.remote import RemotePath
 from tests.java import share_classes
 from tests.kafka_broker import JARS
-from tests.recovery.feeds import CarefulSender
 
-__all__ = ["Hdfs", "HdfsPath", "HdfsSender"]
+__all__ = ["Hdfs", "HdfsPath"]
 
 _SPARK_JARS = Path(pyspark.__file__).parent / "jars"
 
@@ -123,45 +122,16 @@ class Hdfs:
         self.fs.copyToLocalFile(False, self.path(folder), self.path(str(to)), True)
 
 
-class HdfsPath:
-    """What the tests use of a ``Path``, for a name on HDFS."""
+class HdfsPath(RemotePath):
+    """A path of HDFS."""
 
     def __init__(self, hdfs: Hdfs, uri: str) -> None:
+        super().__init__(uri)
         self._hdfs = hdfs
-        self._uri = uri
         self._path = hdfs.path(uri)
-
-    def __str__(self) -> str:
-        return self._uri
-
-    def __truediv__(self, name: str) -> HdfsPath:
-        return HdfsPath(self._hdfs, f"{self._uri}/{name}")
-
-    @property
-    def name(self) -> str:
-        return self._uri.rpartition("/")[2]
-
-    @property
-    def parent(self) -> HdfsPath:
-        return HdfsPath(self._hdfs, self._uri.rpartition("/")[0])
 
     def exists(self) -> bool:
         return bool(self._hdfs.fs.exists(self._path))
-
-    def iterdir(self) -> list[HdfsPath]:
-        return [self / str(status.getPath().getName()) for status in self._hdfs.fs.listStatus(self._path)]
-
-    def glob(self, pattern: str) -> list[HdfsPath]:
-        return [path for path in self.iterdir() if fnmatch.fnmatch(path.name, pattern)] if self.exists() else []
-
-    def rglob(self, pattern: str) -> Iterator[HdfsPath]:
-        """Files below it whose name fits."""
-        if self.exists():
-            found = self._hdfs.fs.listFiles(self._path, True)
-            while found.hasNext():
-                path = HdfsPath(self._hdfs, str(found.next().getPath().toString()))
-                if fnmatch.fnmatch(path.name, pattern):
-                    yield path
 
     def read_bytes(self) -> bytes:
         try:
@@ -173,34 +143,14 @@ class HdfsPath:
         finally:
             stream.close()
 
-    def read_text(self) -> str:
-        return self.read_bytes().decode()
+    def _of(self, uri: str) -> HdfsPath:
+        return HdfsPath(self._hdfs, uri)
 
+    def _names(self) -> list[str]:
+        return [str(status.getPath().getName()) for status in self._hdfs.fs.listStatus(self._path)]
 
-class _Folder:
-    """A folder of a write-ahead log that a receiver is writing to."""
-
-    lasting = False
-
-    def __init__(self, path: HdfsPath) -> None:
-        self.folder = str(path)
-        self._path = path
-
-    def hold(self) -> None:
-        pass
-
-    def release(self) -> None:
-        pass
-
-    def names(self) -> list[str]:
-        return [path.name for path in self._path.iterdir()]
-
-    def read(self, name: str) -> bytes:
-        return (self._path / name).read_bytes()
-
-
-class HdfsSender(CarefulSender):
-    """A sender that looks into a log on HDFS."""
-
-    def reader(self, folder: Any) -> Any:
-        return _Folder(folder)
+    def _files(self) -> Iterator[str]:
+        if self.exists():
+            found = self._hdfs.fs.listFiles(self._path, True)
+            while found.hasNext():
+                yield str(found.next().getPath().toString())

@@ -16,7 +16,7 @@ import pyspark
 from tests.java import quick_start, share_classes
 from tests.recovery.killer import processes
 
-__all__ = ["Cluster", "executors", "free_port"]
+__all__ = ["Cluster", "executors", "free_port", "listens"]
 
 SPARK_HOME = Path(pyspark.__file__).parent
 _EXECUTOR = b"CoarseGrainedExecutorBackend"
@@ -84,7 +84,7 @@ class Cluster:
         """Start the master, and wait until it listens."""
         arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--webui-port", "0"]
         self._master = self._java("master", "org.apache.spark.deploy.master.Master", arguments)
-        self._wait("master", lambda: _listens(self._port))
+        self._wait("master", lambda: listens(self._port))
 
     def restart_master(self) -> None:
         """Kill the master, and start it again."""
@@ -206,6 +206,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

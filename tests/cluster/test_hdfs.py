@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from dstreams import StreamingContext
-from tests.cluster.hdfs import Hdfs, HdfsPath, HdfsSender
+from tests.cluster.hdfs import Hdfs, HdfsPath
+from tests.cluster.remote import RemoteFeed, RemoteSender
 from tests.recovery.broken import run_broken
-from tests.recovery.feeds import FileFeed
 from tests.recovery.killer import Killer
 from tests.recovery.outputs import Outputs
 
@@ -46,30 +45,20 @@ class Parts:
         self._hdfs.restart_namenode()
 
 
-class HdfsFeed(FileFeed):
-    """Moves numbered files into a directory of HDFS."""
-
-    def __init__(self, hdfs: Hdfs, folder: str, beside: Path, checkpoint: HdfsPath, outputs: Outputs, rng: Random):
-        self._hdfs = hdfs
-        self._folder = folder
-        hdfs.fs.mkdirs(hdfs.path(folder))
-        super().__init__(beside, checkpoint, outputs, rng)
-
-    def move(self, file: Path) -> None:
-        self._hdfs.put(file, self._folder)
-
-
 @pytest.mark.parametrize("kind", ["socket", "files"])
 def test_parts_going_down(kind, cluster, hdfs, rng, tmp_path):
     """A datanode is stopped and started, the namenode restarted, and the driver killed: nothing is lost."""
     outputs = Outputs(tmp_path / "outputs")
     checkpoint = HdfsPath(hdfs, f"{hdfs.uri}/{kind}/checkpoint")
     if kind == "socket":
-        feed = HdfsSender(checkpoint, outputs, Random(rng.random()))
+        feed = RemoteSender(checkpoint, outputs, Random(rng.random()))
         arguments = [kind, str(feed.port)]
     else:
         folder = f"{hdfs.uri}/{kind}/in"
-        feed = HdfsFeed(hdfs, folder, tmp_path / "in", checkpoint, outputs, Random(rng.random()))
+        hdfs.fs.mkdirs(hdfs.path(folder))
+        feed = RemoteFeed(
+            lambda file: hdfs.put(file, folder), tmp_path / "in", checkpoint, outputs, Random(rng.random())
+        )
         arguments = [kind, folder]
     killer = Killer(tmp_path, arguments, outputs, rng, cluster.submit(*WAITING), checkpoint)
     parts = Parts(hdfs)
@@ -85,7 +74,7 @@ def test_full(hdfs, rng, tmp_path):
     """No room is left: the receiver holds its sender back, or the program ends and says why; then it goes on."""
     outputs = Outputs(tmp_path / "outputs")
     checkpoint = HdfsPath(hdfs, f"{hdfs.uri}/full/checkpoint")
-    feed = HdfsSender(checkpoint, outputs, Random(rng.random()))
+    feed = RemoteSender(checkpoint, outputs, Random(rng.random()))
     killer = Killer(tmp_path, ["socket", str(feed.port)], outputs, rng, [sys.executable], checkpoint)
     no_limit = hdfs.jvm.java.lang.Long.MAX_VALUE
 
