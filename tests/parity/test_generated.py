@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,11 +74,8 @@ class Enough:
 
 
 @pytest.fixture(scope="module")
-def enough() -> Iterator[Enough]:
-    found = Enough()
-    yield found
-    if NUMBER is not None:
-        print(f"\n{found.compared} made-up programs gave the same on both engines")
+def enough() -> Enough:
+    return Enough()
 
 
 @MADE_UP
@@ -98,6 +94,8 @@ def test_made_up_programs(spark_context: SparkContext, enough: Enough, group: li
     except AssertionError:
         enough.differs = True
         raise
+    if NUMBER is not None:
+        print(f"{enough.compared} made-up programs gave the same on both engines", flush=True)
 
 
 @pytest.mark.slow
