@@ -202,6 +202,8 @@ def run_table(
 
 
 def _fetch(sc: Any, rdds: dict[str, RDD[Any]]) -> dict[str, Parts]:
+    if not rdds:  # a union has a first member
+        return {}
     found: dict[str, Parts] = {name: [] for name in rdds}
     tagged = [rdd.mapPartitions(_tag(name)) for name, rdd in rdds.items()]
     for name, part in sc.union(tagged).collect():

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.harness import run_table
 from tests.parity.generated import BATCHES, MadeUp, compare, programs
 
 
@@ -108,3 +109,35 @@ def test_they_are_not_all_alike() -> None:
     for operation in ("updateStateByKey", "window(", "join(", "union(", "transform(", "countByWindow", "groupByKey("):
         assert operation in text
     assert max(len(program.lines) for program in seen) >= 6
+
+
+class _Stream:
+    """A stream whose output the test calls."""
+
+    def foreachRDD(self, func: Any) -> None:
+        self.call = func
+
+
+class _Context:
+    """A context in which no stream but the pulse has an RDD."""
+
+    sparkContext = None
+
+    def __init__(self, pulse: _Stream, batches: int) -> None:
+        self._pulse, self._batches = pulse, batches
+
+    def start(self) -> None:
+        for _ in range(self._batches):
+            self._pulse.call(None)
+
+    def awaitTerminationOrTimeout(self, timeout: float) -> bool:
+        return False
+
+    def stop(self, stopSparkContext: bool) -> None:
+        pass
+
+
+def test_batches_without_any_rdd() -> None:
+    """Such as those between the slides of a program with one window."""
+    pulse = _Stream()
+    assert run_table(_Context(pulse, 2), {"windowed": _Stream()}, pulse, 2) == [{"windowed": None}] * 2
