@@ -11,6 +11,7 @@ PY := .venv/bin/python
 READY := .venv/ready
 READY_DEV := .venv/ready-dev
 JARS := .jars/ready
+CLUSTER_JARS := .jars/ready-cluster
 CLASSES := .cache/ready
 
 # A Spark installation in the user's environment must not replace the one in .venv.
@@ -31,7 +32,7 @@ help: ## list the targets
 
 setup: $(READY) ## create .venv with dstreams and what its tests need, find or install Java
 
-jars: $(JARS) ## fetch what the tests need of Kafka, Flume and HDFS into .jars (with Maven)
+jars: $(JARS) $(CLUSTER_JARS) ## fetch what the tests need of Kafka, Flume, HDFS and S3 into .jars (with Maven)
 
 dev: $(READY_DEV) ## the same, with ruff, mypy and build
 
@@ -41,10 +42,10 @@ run: $(READY) ## run the main job (examples/main_job.py)
 test: $(READY) $(JARS) $(CLASSES) ## run the tests that are not marked slow
 	@$(WITH_JAVA) $(PY) -m pytest -m "not slow" $(ARGS)
 
-test-all: $(READY) $(JARS) $(CLASSES) ## run all tests
+test-all: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) ## run all tests
 	@$(WITH_JAVA) $(PY) -m pytest $(ARGS)
 
-test-cluster: $(READY) $(JARS) $(CLASSES) ## run all tests on a standalone cluster and on HDFS
+test-cluster: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) ## run all tests on a standalone cluster, on HDFS and on S3
 	@$(WITH_JAVA) $(PY) -m pytest tests/cluster $(ARGS)
 
 coverage: $(READY) $(JARS) $(CLASSES) ## run the same tests as `make test`, and report which lines and branches they ran
@@ -109,8 +110,12 @@ clean: ## remove build outputs and caches (not .venv, .jdk, .jars and .cache)
 	rm -rf spark-warehouse metastore_db derby.log artifacts checkpoint
 	find . -name __pycache__ -type d ! -path './.venv/*' -prune -exec rm -rf {} +
 
-$(JARS): tools/fetch_jars.py $(wildcard tools/jars/*.xml)
-	@$(PYTHON) tools/fetch_jars.py
+$(JARS): tools/fetch_jars.py tools/jars/connector.xml tools/jars/broker.xml tools/jars/flume.xml
+	@$(PYTHON) tools/fetch_jars.py connector broker flume
+	@touch $@
+
+$(CLUSTER_JARS): tools/fetch_jars.py tools/jars/hdfs.xml tools/jars/s3.xml
+	@$(PYTHON) tools/fetch_jars.py hdfs s3
 	@touch $@
 
 $(CLASSES): $(READY) tools/class_archive.py

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Fetch the jars that the tests of Kafka need, from Maven Central: .jars/connector and .jars/broker.
+"""Fetch the jars that tests need, from Maven Central: what tools/jars/NAME.xml lists goes to .jars/NAME.
+
+    tools/fetch_jars.py NAME ...
 
 Called by `make jars`. Uses Maven, which is installed from the system's packages where there is none.
 """
@@ -29,18 +31,18 @@ def maven() -> str:
         if found := shutil.which("mvn"):
             return found
     sys.exit(
-        "[jars] Maven (mvn) is needed to fetch the jars of Kafka that the tests use, and is not on the PATH. Install "
-        "it (apt-get install maven, brew install maven, ...) and call `make jars` again."
+        "[jars] Maven (mvn) is needed to fetch the jars that the tests use, and is not on the PATH. Install it "
+        "(apt-get install maven, brew install maven, ...) and call `make jars` again."
     )
 
 
-def main() -> None:
-    """Fetch what is not there yet."""
+def main(names: list[str]) -> None:
+    """Fetch these, anew."""
     program = maven()
-    for pom in sorted(POMS.glob("*.xml")):
-        target = TARGET / pom.stem
+    for name in names:
+        pom, target = POMS / f"{name}.xml", TARGET / name
         shutil.rmtree(target, ignore_errors=True)
-        print(f"[jars] fetching .jars/{pom.stem}", flush=True)
+        print(f"[jars] fetching .jars/{name}", flush=True)
         command = [program, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={target}"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
@@ -50,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
