@@ -20,6 +20,15 @@ from tests.kafka_broker import JARS
 __all__ = ["S3", "S3Path"]
 
 _BUCKET = "jobs"
+_SERVER = """
+import sys
+from moto.server import main
+from werkzeug.serving import WSGIRequestHandler
+
+# Both http.server and werkzeug answer "Expect: 100-continue": once too often for a client.
+WSGIRequestHandler.handle_expect_100 = lambda self: True
+main(sys.argv[1:])
+"""
 
 
 class S3:
@@ -68,7 +77,7 @@ class S3:
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "s3.log").open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)],
+                [sys.executable, "-c", _SERVER, "-H", "127.0.0.1", "-p", str(self._port)],
                 stdout=log, stderr=log,
             )  # fmt: skip
         deadline = time.monotonic() + 60

@@ -40,6 +40,6 @@ def test_killed(kind, cluster, s3, rng, tmp_path):
 
     def disturb() -> None:
         killer.disturb(2, [parts.executor_killed])
-        killer.kill(6)
+        killer.kill(3)
 
     run_broken(killer, feed, disturb, stacks=True)
