@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -351,3 +352,22 @@ def test_outputs_cannot_be_added_to_a_running_program(streaming: Streaming) -> N
     ssc.stop(stopSparkContext=False)
     with pytest.raises(DStreamStateError, match="after stopping a context is not supported"):
         numbers.saveAsTextFiles("nowhere")
+
+
+def test_work_on_state_is_processing_and_not_waiting(streaming: Streaming) -> None:
+    """On the old engine jobs are lazy: what an output asks for is computed while the batch is processed."""
+    ssc = streaming()
+    recorder = Recorder()
+    ssc.addStreamingListener(recorder)
+    begun: list[float] = []
+
+    def update(new: list[int], total: int | None) -> int:
+        deadline = monotonic() + 0.5  # work that can be seen in the times
+        while monotonic() < deadline:
+            pass
+        return sum(new) + (total or 0)
+
+    ssc.queueStream([[("a", 1)]]).updateStateByKey(update).foreachRDD(lambda rdd: begun.append(rdd.count()))
+    run(ssc, 1)
+    info = next(event for name, event in recorder.events if name == "batch completed")
+    assert begun and info.processingDelay() >= 500 and info.schedulingDelay() == 0

@@ -303,3 +303,34 @@ def test_an_end_before_the_next_batch_is_handed_out() -> None:
     clock = resumed(False, FakeTime(500.25))
     clock.may_go_on = lambda: False
     assert clock.due() is None
+
+
+def test_a_batch_waits_for_the_one_before_it() -> None:
+    """The old engine's scheduling delay: from the batch time to the beginning of the work."""
+    now = FakeTime(0)
+    clock = started(now)
+    assert clock.begun() is None
+    now.seconds = 101.02
+    clock.due()
+    now.seconds = 102.7
+    assert clock.due() == 101_000 and clock.begun() == (101_000, 101_020)
+    clock.complete()
+    assert clock.begun() is None
+    assert clock.due() == 102_000 and clock.begun() == (102_000, 102_700)
+    clock.complete()
+    assert clock.due() == 103_000 and clock.begun() == (102_700, 102_700), "one that comes early has not waited"
+
+
+def test_without_a_pace_no_batch_waits() -> None:
+    clock = started(FakeTime(0), logical=True, paced=False)
+    clock.due()
+    assert clock.begun() == (101_000, 101_000)
+    clock.complete()
+    clock.due()
+    assert clock.begun() == (101_000, 101_000)
+
+
+def test_a_batch_that_is_run_again_was_begun_by_another_run() -> None:
+    clock = Clock(1000, logical=False, now=FakeTime(200))
+    clock.resume(100_000, 101_000, 102_000)
+    assert clock.due() == 102_000 and clock.begun() is None

@@ -22,7 +22,7 @@ from pyspark.core.rdd import PipelinedRDD
 from dstreams._plan.graph import Graph, Missing, Node, Output
 from dstreams._run.failures import as_user_error
 from dstreams._run.frontier import EmptyRDD, Frontier, row_decoder
-from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, OutputInfo, Time, now_ms
+from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, OutputInfo, now_ms
 from dstreams._sources.source import Read
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class BatchSide:
         self.reads: Reads | None = None
         self.remembered: dict[int, Batch] = {}
 
-    def run(self, jdf: JavaObject, number: int, when: BatchTime, inputs: dict[int, InputInfo], strict: bool) -> bool:
+    def run(self, jdf: JavaObject, number: int, when: BatchTime, info: BatchInfo, strict: bool) -> bool:
         """Run all outputs of one batch.
 
         Parameters
@@ -192,8 +192,9 @@ class BatchSide:
             Spark's number of the batch.
         when : BatchTime
             Batch time.
-        inputs : dict of int to InputInfo
-            What the receivers gave.
+        info : BatchInfo
+            What listeners are told: when the batch came up and when work on it began (state is brought up to date and
+            sources are planned before this call, and that is processing too), and what the receivers gave.
         strict : bool
             True if a batch in which an output fails must not be committed.
 
@@ -203,7 +204,6 @@ class BatchSide:
             Whether the batch may be committed.
         """
         time_ms = when.now_ms
-        info = BatchInfo(Time(time_ms), now_ms(), inputs)
         try:
             frontier = Frontier(self._sc, jdf, self._plan, self._decoder)
             batch = Batch(self._sc, when, frontier, self._placement, number, self.reads)
@@ -221,8 +221,7 @@ class BatchSide:
         if not jobs:  # no stream that an output looks at is due
             self._complete(batch)
             return True
-        self._bus.post("onBatchSubmitted", "batchInfo", info.copy())
-        info._processingStartTime = now_ms()
+        self._bus.post("onBatchSubmitted", "batchInfo", replace(info.copy(), _processingStartTime=-1))
         self._bus.post("onBatchStarted", "batchInfo", info.copy())
         succeeded = [self._run_output(output, rdd, batch, info) for output, rdd in jobs]
         info._processingEndTime = now_ms()

@@ -61,6 +61,7 @@ class Clock:
         self.may_go_on: Callable[[], bool] = lambda: True
         self._now = now
         self._behind_ms = 0
+        self._begun_ms: int | None = None
         self._end_ms: int | None = None
         self._closed = False
         self._changed = threading.Condition()
@@ -119,7 +120,7 @@ class Clock:
                     time_ms = next_batch_time(last, self.now_ms(), self.interval_ms)
                 # Another source's call may have been answered while this one waited.
                 if self.due_ms is None and not self.ended and self.may_go_on():
-                    self.due_ms = time_ms
+                    self.due_ms, self._begun_ms = time_ms, self.now_ms()
             return self.due_ms
 
     def due_from(self) -> tuple[int, int] | None:
@@ -135,10 +136,21 @@ class Clock:
             before = self.zero_ms if self.last_ms is None else self.last_ms
             return BatchTime(self.zero_ms, before, self.due_ms)
 
+    def begun(self) -> tuple[int, int] | None:
+        """Time of day in ms at which the batch that is due could have begun, and at which it has.
+
+        The first is its batch time, or later where there is no pace to keep; between the two it has waited for the
+        batch before it. None for a batch that was begun by an earlier run.
+        """
+        with self._changed:
+            if self.due_ms is None or self._begun_ms is None:
+                return None
+            return min(self.due_ms + self._behind_ms, self._begun_ms) if self.paced else self._begun_ms, self._begun_ms
+
     def complete(self) -> None:
         """Note that the batch that was due has run."""
         with self._changed:
-            self.last_ms, self.due_ms = self.due_ms, None
+            self.last_ms, self.due_ms, self._begun_ms = self.due_ms, None, None
             self._changed.notify_all()
 
     def finish(self) -> None:

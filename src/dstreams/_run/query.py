@@ -20,7 +20,7 @@ from dstreams._run.failures import as_user_error
 from dstreams._run.layout import TICK, layout_of
 from dstreams._run.logs import BATCHES, STATE_SERVER, set_level
 from dstreams._run.nodes import check_nodes
-from dstreams._run.progress import InputInfo, ListenerBus, ReceiverInfo, now_ms
+from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, ReceiverInfo, Time, now_ms
 from dstreams._run.reads import Reads
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import Stopped, start_stream
@@ -225,8 +225,10 @@ class Query:
         with self._changed:
             self._batch_thread = threading.current_thread()
             inputs, self._inputs = self._inputs, {}
+        due_ms, begun_ms = self.clock.begun() or (now_ms(),) * 2
+        info = BatchInfo(Time(when.now_ms), due_ms, inputs, _processingStartTime=begun_ms)
         try:
-            committed = self.batches.run(jdf, number, when, inputs, self._checkpoint is not None)
+            committed = self.batches.run(jdf, number, when, info, self._checkpoint is not None)
         finally:
             self._batch_thread = None
             self.clock.complete()
