@@ -42,7 +42,7 @@ def setup():
         ssc, [TOPIC], {"metadata.broker.list": SERVERS, "auto.offset.reset": "smallest"}
     )
     pairs = stream.map(lambda record: (record[1], 1))
-    pairs.updateStateByKey(total).foreachRDD(lambda rdd: note(all=rdd.values().sum(), keys=rdd.count()))
+    pairs.updateStateByKey(total).foreachRDD(lambda rdd: note(all=rdd.values().sum()))
     pairs.reduceByKeyAndWindow(add, sub, 60, 5, filterFunc=lambda pair: pair[1] > 0).foreachRDD(
         lambda rdd: note(minute=rdd.values().sum())
     )

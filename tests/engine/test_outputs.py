@@ -354,9 +354,10 @@ def test_outputs_cannot_be_added_to_a_running_program(streaming: Streaming) -> N
         numbers.saveAsTextFiles("nowhere")
 
 
-def test_work_on_state_is_processing_and_not_waiting(streaming: Streaming) -> None:
+def test_work_on_state_is_processing_and_not_waiting(streaming: Streaming, tmp_path: Path) -> None:
     """On the old engine jobs are lazy: what an output asks for is computed while the batch is processed."""
     ssc = streaming()
+    ssc.checkpoint(str(tmp_path / "checkpoint"))
     recorder = Recorder()
     ssc.addStreamingListener(recorder)
     begun: list[float] = []
