@@ -285,8 +285,22 @@ def test_directory_that_cannot_be_made(spark_context, tmp_path):
         with pytest.raises(DStreamValueError, match="checkpoint: cannot write to the directory") as caught:
             StreamingContext.getOrCreate(path, setup_of(spark_context, "nowhere"))
         assert path in str(caught.value) and "\tat " not in str(caught.value)
-    with pytest.raises(CheckpointError, match=r"Failed to read checkpoint .*No FileSystem for scheme"):
-        StreamingContext.getOrCreate("nofs://host/checkpoint", setup_of(spark_context, "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("nofs://host/checkpoint", r"No FileSystem for scheme.*: start Spark with --packages or --jars"),
+        ("s3a://bucket/checkpoint", r"S3AFileSystem.*: start Spark with --packages org\.apache\.hadoop:hadoop-aws:3\."),
+        ("s3://bucket/checkpoint", r"No FileSystem for scheme.*Hadoop's name for S3 is s3a://"),
+    ],
+)
+def test_file_system_without_its_jars(path, advice, spark_context):
+    with pytest.raises(CheckpointError, match=f"Failed to read checkpoint from directory {path}: .*{advice}"):
+        StreamingContext.getOrCreate(path, setup_of(spark_context, "nowhere"))
+    ssc = StreamingContext(spark_context, 1)
+    with pytest.raises(DStreamValueError, match=f"checkpoint: cannot write to the directory {path} .*{advice}"):
+        ssc.checkpoint(path)
 
 
 @pytest.mark.parametrize("path", [None, 7, "", b"bytes"])

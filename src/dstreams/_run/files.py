@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,27 @@ if TYPE_CHECKING:
 __all__ = ["Files", "hadoop_files", "jvm_reason"]
 
 _OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
+_MODULES = {"s3a": "hadoop-aws", "abfs": "hadoop-azure", "abfss": "hadoop-azure"}
+"""Modules of Hadoop that have the file systems which Spark does not bring."""
 
 
 def jvm_reason(error: Exception) -> str:
     """First line of what the JVM says about a failed call, without the stack."""
     text = str(getattr(error, "java_exception", error)).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _missing_classes(jvm: JVMView, path: str, reason: str) -> str | None:
+    """Say what to do about a file system whose classes are not there; None where that is not the reason."""
+    if not re.search("No FileSystem for scheme|ClassNotFound|NoClassDefFound", reason):
+        return None
+    scheme = path.partition(":")[0]
+    if scheme in ("s3", "s3n"):
+        return f"{reason}. Hadoop's name for S3 is s3a://"
+    module = _MODULES.get(scheme)
+    version = jvm.org.apache.hadoop.util.VersionInfo.getVersion()
+    jars = f"--packages org.apache.hadoop:{module}:{version}" if module else "--packages or --jars"
+    return f"{reason}. The classes of {scheme}:// are not there, or not all of them: start Spark with {jars}"
 
 
 def hadoop_files(jvm: JVMView, path: str) -> Files:
@@ -48,7 +64,12 @@ class Files:
         self._jvm = jvm
         self._conf = conf
         path = self._of(root)
-        self._fs = path.getFileSystem(conf)
+        try:
+            self._fs = path.getFileSystem(conf)
+        except Exception as error:
+            if advice := _missing_classes(jvm, root, jvm_reason(error)):
+                raise OSError(advice) from None
+            raise
         self.root = str(self._fs.makeQualified(path).toString())
         self.local = self.root.startswith("file:")
 
