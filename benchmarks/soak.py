@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,14 @@ def _summary(found: dict) -> str:
         ]
         unit = "" if name in ("files", "checkpoint MiB") else " MiB"
         lines.append(f"| {name} | {means[0]:.0f}{unit} | {means[1]:.0f}{unit} |")
+    batches = found["batches"]
+    quarter = max(1, len(batches) // 4)
+    for name in ("scheduling_ms", "processing_ms"):
+        medians = [
+            statistics.median(batch[name] for batch in part)
+            for part in (batches[quarter : 2 * quarter] or batches, batches[-quarter:])
+        ]
+        lines.append(f"| {name}, median | {medians[0]:.0f} ms | {medians[1]:.0f} ms |")
     return "\n".join(lines)
 
 
