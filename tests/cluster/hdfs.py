@@ -111,6 +111,10 @@ class Hdfs:
         """Hadoop's path of a name."""
         return self.jvm.org.apache.hadoop.fs.Path(name)
 
+    def make_folder(self, folder: str) -> None:
+        """Make a folder."""
+        self.fs.mkdirs(self.path(folder))
+
     def put(self, file: Path, folder: str) -> None:
         """Copy a local file so that it appears in a folder as a whole."""
         beside = self.path(f"/unfinished-{file.name}")

@@ -6,12 +6,12 @@ import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from tests.recovery.feeds import CarefulSender, FileFeed
 from tests.recovery.outputs import Outputs
 
-__all__ = ["RemoteFeed", "RemotePath", "RemoteSender"]
+__all__ = ["RemotePath", "RemoteSender", "remote_feed"]
 
 
 class RemotePath:
@@ -71,13 +71,29 @@ class RemotePath:
         raise NotImplementedError
 
 
-class RemoteFeed(FileFeed):
-    """Lets numbered files appear in a remote directory.
+class Store(Protocol):
+    """A file system that is not this machine's."""
+
+    uri: str
+
+    def make_folder(self, folder: str) -> None:
+        """Make a folder."""
+
+    def put(self, file: Path, folder: str) -> None:
+        """Let a local file appear in a folder as a whole."""
+
+
+def remote_feed(
+    kind: str, store: Store, beside: Path, checkpoint: RemotePath, outputs: Outputs, rng: Random
+) -> tuple[FileFeed | CarefulSender, list[str]]:
+    """Make a feed of a program whose checkpoint directory is in a store, and the program's arguments for it.
 
     Parameters
     ----------
-    put : callable
-        Lets a local file appear there as a whole.
+    kind : str
+        ``"socket"``, or ``"files"`` that appear in the store.
+    store : Store
+        The store.
     beside : Path
         A local folder's name, beside which files are written.
     checkpoint : RemotePath
@@ -87,6 +103,16 @@ class RemoteFeed(FileFeed):
     rng : Random
         Source of randomness.
     """
+    if kind == "socket":
+        sender = RemoteSender(checkpoint, outputs, rng)  # type: ignore[arg-type]
+        return sender, [kind, str(sender.port)]
+    folder = f"{store.uri}/{kind}/in"
+    store.make_folder(folder)
+    return _RemoteFeed(lambda file: store.put(file, folder), beside, checkpoint, outputs, rng), [kind, folder]
+
+
+class _RemoteFeed(FileFeed):
+    """Lets numbered files appear in a remote directory."""
 
     def __init__(
         self, put: Callable[[Path], None], beside: Path, checkpoint: RemotePath, outputs: Outputs, rng: Random

@@ -91,6 +91,10 @@ class S3:
         self._process.kill()
         self._process.wait()
 
+    def make_folder(self, folder: str) -> None:
+        """Make the mark of an empty folder."""
+        self.client.put_object(Bucket=_BUCKET, Key=f"{self.key(folder)}/")
+
     def put(self, file: Path, folder: str) -> None:
         """Copy a local file to a folder."""
         self.client.put_object(Bucket=_BUCKET, Key=self.key(f"{folder}/{file.name}"), Body=file.read_bytes())

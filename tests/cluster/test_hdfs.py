@@ -9,7 +9,7 @@ import pytest
 
 from dstreams import StreamingContext
 from tests.cluster.hdfs import Hdfs, HdfsPath
-from tests.cluster.remote import RemoteFeed, RemoteSender
+from tests.cluster.remote import RemoteSender, remote_feed
 from tests.recovery.broken import run_broken
 from tests.recovery.killer import Killer
 from tests.recovery.outputs import Outputs
@@ -50,16 +50,7 @@ def test_parts_going_down(kind, cluster, hdfs, rng, tmp_path):
     """A datanode is stopped and started, the namenode restarted, and the driver killed: nothing is lost."""
     outputs = Outputs(tmp_path / "outputs")
     checkpoint = HdfsPath(hdfs, f"{hdfs.uri}/{kind}/checkpoint")
-    if kind == "socket":
-        feed = RemoteSender(checkpoint, outputs, Random(rng.random()))
-        arguments = [kind, str(feed.port)]
-    else:
-        folder = f"{hdfs.uri}/{kind}/in"
-        hdfs.fs.mkdirs(hdfs.path(folder))
-        feed = RemoteFeed(
-            lambda file: hdfs.put(file, folder), tmp_path / "in", checkpoint, outputs, Random(rng.random())
-        )
-        arguments = [kind, folder]
+    feed, arguments = remote_feed(kind, hdfs, tmp_path / "in", checkpoint, outputs, Random(rng.random()))
     killer = Killer(tmp_path, arguments, outputs, rng, cluster.submit(*WAITING), checkpoint)
     parts = Parts(hdfs)
 
@@ -97,7 +88,7 @@ def test_inputs_and_outputs(hdfs, spark_context, tmp_path):
     ssc = StreamingContext(spark_context, 1)
     root = f"{hdfs.uri}/io"
     for folder in ("texts", "records"):
-        hdfs.fs.mkdirs(hdfs.path(f"{root}/{folder}"))
+        hdfs.make_folder(f"{root}/{folder}")
     texts, records = ssc.textFileStream(f"{root}/texts"), ssc.binaryRecordsStream(f"{root}/records", 4)
     both = texts.union(records.map(lambda record: record.decode()))
     both.saveAsTextFiles(f"{root}/out/part")

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.cluster.parts import Parts
-from tests.cluster.remote import RemoteFeed, RemoteSender
+from tests.cluster.remote import remote_feed
 from tests.cluster.s3 import S3, S3Path
 from tests.recovery.broken import run_broken
 from tests.recovery.killer import Killer
@@ -27,14 +27,7 @@ def test_killed(kind, cluster, s3, rng, tmp_path):
     """Executors are killed, then the driver, at any moment: nothing is lost, nothing counts twice."""
     outputs = Outputs(tmp_path / "outputs")
     checkpoint = S3Path(s3, f"{s3.uri}/{kind}/checkpoint")
-    if kind == "socket":
-        feed = RemoteSender(checkpoint, outputs, Random(rng.random()))
-        arguments = [kind, str(feed.port)]
-    else:
-        folder = f"{s3.uri}/{kind}/in"
-        s3.client.put_object(Bucket="jobs", Key=s3.key(f"{folder}/"))
-        feed = RemoteFeed(lambda file: s3.put(file, folder), tmp_path / "in", checkpoint, outputs, Random(rng.random()))
-        arguments = [kind, folder]
+    feed, arguments = remote_feed(kind, s3, tmp_path / "in", checkpoint, outputs, Random(rng.random()))
     killer = Killer(tmp_path, arguments, outputs, rng, cluster.submit(*s3.options), checkpoint)
     parts = Parts(cluster, rng)
 
