@@ -104,7 +104,7 @@ def remote_feed(
         Source of randomness.
     """
     if kind == "socket":
-        sender = RemoteSender(checkpoint, outputs, rng)  # type: ignore[arg-type]
+        sender = RemoteSender(checkpoint, outputs, rng)
         return sender, [kind, str(sender.port)]
     folder = f"{store.uri}/{kind}/in"
     store.make_folder(folder)
@@ -118,7 +118,7 @@ class _RemoteFeed(FileFeed):
         self, put: Callable[[Path], None], beside: Path, checkpoint: RemotePath, outputs: Outputs, rng: Random
     ) -> None:
         self._put = put
-        super().__init__(beside, checkpoint, outputs, rng)  # type: ignore[arg-type]
+        super().__init__(beside, checkpoint, outputs, rng)
 
     def move(self, file: Path) -> None:
         """Let a file appear."""
