@@ -1,7 +1,8 @@
 """Measure the same programs on one core, on two, and on a standalone cluster of one and of two workers.
 
-``make bench-scaling`` takes some minutes. Each worker has one core, and all of them are on this machine: it
-shows what the way over other processes costs, and not what a network does. The settings take turns.
+``make bench-scaling`` takes a quarter of an hour, ``make bench-scaling ARGS=1`` (rounds; 2 by default) half of that.
+Each worker has one core, and all of them are on this machine: it shows what the way over other processes costs, and
+not what a network does. The settings take turns.
 """
 
 from __future__ import annotations
@@ -21,18 +22,17 @@ from tests.cluster.standalone import Cluster
 from workloads import QUICK, SEED, timed_loop, write_words
 
 HERE = Path(__file__).resolve().parent
-ROUNDS = 2
 WORKLOADS = ("words-1m", "update-100k")
 SETTINGS = {"local[1]": 1, "local[2]": 2, "1 worker": 1, "2 workers": 2}
 BEGIN, END = "<!-- scaling: begin (written by make bench-scaling) -->", "<!-- scaling: end -->"
 
 
-def main() -> None:
+def main(rounds: int = 2) -> None:
     found: dict = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "rows": []}
     with tempfile.TemporaryDirectory(prefix="dstreams-scaling-") as scratch:
         for key in WORKLOADS:
             workload = next(each for each in QUICK if each.key == key)
-            for turn in range(ROUNDS):
+            for turn in range(rounds):
                 for setting, cores in SETTINGS.items():
                     rows = measure(workload, setting, cores, Path(scratch))
                     found["rows"] += [{"workload": key, "setting": setting, "round": turn, **row} for row in rows]
@@ -91,4 +91,4 @@ def table(found):
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))
