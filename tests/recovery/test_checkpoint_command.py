@@ -371,7 +371,7 @@ def test_no_directory(tmp_path, spark_context):
     (tmp_path / "file").touch()
     with pytest.raises(DStreamValueError, match=r"^no such directory"):
         inspect(spark_context, f"{tmp_path}/file")
-    with pytest.raises(DStreamValueError, match=r'^nosuch://x/y: .*No FileSystem for scheme .* The classes of nosuch'):
+    with pytest.raises(DStreamValueError, match=r"^nosuch://x/y: .*No FileSystem for scheme .* The classes of nosuch"):
         inspect(spark_context, "nosuch://x/y")
 
 
