@@ -10,6 +10,8 @@ BOOTSTRAP_ARGS ?=
 PY := .venv/bin/python
 READY := .venv/ready
 READY_DEV := .venv/ready-dev
+JAR_SETS := connector broker flume
+CLUSTER_JAR_SETS := hdfs s3
 JARS := .jars/ready
 CLUSTER_JARS := .jars/ready-cluster
 CLASSES := .cache/ready
@@ -110,12 +112,12 @@ clean: ## remove build outputs and caches (not .venv, .jdk, .jars and .cache)
 	rm -rf spark-warehouse metastore_db derby.log artifacts checkpoint
 	find . -name __pycache__ -type d ! -path './.venv/*' -prune -exec rm -rf {} +
 
-$(JARS): tools/fetch_jars.py tools/jars/connector.xml tools/jars/broker.xml tools/jars/flume.xml
-	@$(PYTHON) tools/fetch_jars.py connector broker flume
+$(JARS): tools/fetch_jars.py $(JAR_SETS:%=tools/jars/%.xml)
+	@$(PYTHON) tools/fetch_jars.py $(JAR_SETS)
 	@touch $@
 
-$(CLUSTER_JARS): tools/fetch_jars.py tools/jars/hdfs.xml tools/jars/s3.xml
-	@$(PYTHON) tools/fetch_jars.py hdfs s3
+$(CLUSTER_JARS): tools/fetch_jars.py $(CLUSTER_JAR_SETS:%=tools/jars/%.xml)
+	@$(PYTHON) tools/fetch_jars.py $(CLUSTER_JAR_SETS)
 	@touch $@
 
 $(CLASSES): $(READY) tools/class_archive.py

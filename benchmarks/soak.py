@@ -119,7 +119,6 @@ def _sample(driver: int, cluster: Cluster, checkpoint: Path) -> dict:
 
 def _summary(found: dict) -> str:
     samples = found["samples"]
-    quarter = max(1, len(samples) // 4)
     delay = max(batch["scheduling_ms"] for batch in found["batches"][-60:])
     lines = [
         f"{found['minutes']:g} minutes, {len(found['batches'])} batches; {found['sent']} records sent, "
@@ -132,19 +131,20 @@ def _summary(found: dict) -> str:
     for name in [key for key in samples[-1] if key != "at"]:
         means = [
             sum(sample.get(name, 0) for sample in part) / len(part)
-            for part in (samples[quarter : 2 * quarter] or samples, samples[-quarter:])
+            for part in _quarters(samples)
         ]
         unit = "" if name in ("files", "checkpoint MiB") else " MiB"
         lines.append(f"| {name} | {means[0]:.0f}{unit} | {means[1]:.0f}{unit} |")
-    batches = found["batches"]
-    quarter = max(1, len(batches) // 4)
     for name in ("scheduling_ms", "processing_ms"):
-        medians = [
-            statistics.median(batch[name] for batch in part)
-            for part in (batches[quarter : 2 * quarter] or batches, batches[-quarter:])
-        ]
+        medians = [statistics.median(batch[name] for batch in part) for part in _quarters(found["batches"])]
         lines.append(f"| {name}, median | {medians[0]:.0f} ms | {medians[1]:.0f} ms |")
     return "\n".join(lines)
+
+
+def _quarters(rows: list[dict]) -> tuple[list[dict], list[dict]]:
+    """The second quarter and the last."""
+    quarter = max(1, len(rows) // 4)
+    return rows[quarter : 2 * quarter] or rows, rows[-quarter:]
 
 
 def _plot(found: dict) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ from tests.recovery.outputs import Outputs
 __all__ = ["RemotePath", "RemoteSender", "remote_feed"]
 
 
-class RemotePath:
+class RemotePath(ABC):
     """What the tests use of a ``Path``, for a URI; each file system says how to look.
 
     Parameters
@@ -53,22 +54,25 @@ class RemotePath:
     def iterdir(self) -> list[RemotePath]:
         return [self / name for name in self._names()]
 
+    @abstractmethod
     def exists(self) -> bool:
-        raise NotImplementedError
+        """Whether there is such a file or folder."""
 
+    @abstractmethod
     def read_bytes(self) -> bytes:
-        raise NotImplementedError
+        """All bytes of a file."""
 
+    @abstractmethod
     def _of(self, uri: str) -> RemotePath:
-        raise NotImplementedError
+        """Another name in the same file system."""
 
+    @abstractmethod
     def _names(self) -> Sequence[str]:
         """Names in this folder."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _files(self) -> Iterator[str]:
         """URIs of all files below it, none if there is no such folder."""
-        raise NotImplementedError
 
 
 class Store(Protocol):

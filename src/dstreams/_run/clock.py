@@ -145,7 +145,8 @@ class Clock:
         with self._changed:
             if self.due_ms is None or self._begun_ms is None:
                 return None
-            return min(self.due_ms + self._behind_ms, self._begun_ms) if self.paced else self._begun_ms, self._begun_ms
+            due_ms = self.due_ms + self._behind_ms if self.paced else self._begun_ms
+            return min(due_ms, self._begun_ms), self._begun_ms
 
     def complete(self) -> None:
         """Note that the batch that was due has run."""
