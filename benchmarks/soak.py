@@ -129,10 +129,7 @@ def _summary(found: dict) -> str:
         "|---|---|---|",
     ]
     for name in [key for key in samples[-1] if key != "at"]:
-        means = [
-            sum(sample.get(name, 0) for sample in part) / len(part)
-            for part in _quarters(samples)
-        ]
+        means = [sum(sample.get(name, 0) for sample in part) / len(part) for part in _quarters(samples)]
         unit = "" if name in ("files", "checkpoint MiB") else " MiB"
         lines.append(f"| {name} | {means[0]:.0f}{unit} | {means[1]:.0f}{unit} |")
     for name in ("scheduling_ms", "processing_ms"):

@@ -323,7 +323,7 @@ class StreamingContext(Inputs):
         while self._signals is None and not self._stopped:
             if deadline is not None and time.monotonic() >= deadline:
                 return False
-            time.sleep(0.05)
+            time.sleep(0.05)  # for a start() in another thread, which comes once if at all
         if self._query is None or self._signals is None:
             return True
         with self._signals.waiting():

@@ -365,7 +365,7 @@ class Query:
             self.clock.wait_for_end(_GRACE_SECONDS)
         deadline = time.monotonic() + (_COMMIT_SECONDS if graceful else _GRACE_SECONDS)
         while self._trigger_active() and time.monotonic() < deadline:
-            time.sleep(0.005)
+            time.sleep(0.005)  # Spark tells nobody when a query begins to wait for its trigger
         self._quietly(lambda: self._jquery.stop() if self._jquery is not None else None)
         self._finish(None)
 

@@ -139,7 +139,7 @@ class LocalFolder:
                         f"another process uses the write-ahead log in {self.folder}. Two programs cannot share a "
                         "checkpoint directory: stop the other one, or name another directory."
                     ) from None
-                time.sleep(0.05)
+                time.sleep(0.05)  # waiting for a lock has no time-out
         self._held = held
 
     def release(self) -> None:
