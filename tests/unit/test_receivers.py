@@ -76,7 +76,8 @@ def test_receiver_whose_start_fails_is_started_again(run):
     reader, status = run(custom(Failing()))
     until(lambda: reader.available(None) == 1)
     assert taken(reader) == ["try 3"]
-    assert status.texts("error") == [f"onStart: OSError: no {i}; starting again in 0.01 s" for i in (1, 2)]
+    failed = [("error", f"onStart: OSError: no {i}; starting again in 0.01 s") for i in (1, 2)]
+    assert status.said == [("started", "started"), failed[0], ("started", "started"), failed[1], ("started", "started")]
     reader.stop()
     assert reader._receiver.stops == 3
 
@@ -107,7 +108,7 @@ def test_restart_report_and_stop(run):
     reader, status = run(custom(Talking()))
     until(lambda: status.texts("stopped"))
     assert taken(reader) == [(1, 3, False), (2, 3, False), (3, 3, False)]
-    assert status.texts("error")[:1] == ["a hiccup: ValueError: bad"]
+    assert status.said[:2] == [("started", "started"), ("error", "a hiccup: ValueError: bad")]
     assert "and again: OSError: gone; starting again in 0.01 s" in status.texts("error")
     assert "onStop: RuntimeError: sorry" in status.texts("error")
     assert status.texts("resumed") == ["once more; starting again in 0.02 s"]

@@ -61,9 +61,9 @@ class Supervisor(ReceiverReader):
                 return
             self._delay = None
             self._receiver._supervisor = self
+            self.say("started", "started")  # before all that the receiver may say, as the old engine tells listeners
             try:
                 self._receiver.onStart()
-                self.say("started", "started")
                 self._wakes.wait()
             except Exception as error:
                 self.say("error", f"onStart: {type(error).__name__}: {error}; {self._again()}")
