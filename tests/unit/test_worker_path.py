@@ -41,7 +41,7 @@ def test_a_signal_to_the_drivers_group_is_not_for_its_workers() -> None:
 
 def test_a_process_of_spark_does_not_import_the_drivers_side() -> None:
     """A worker's first batch waits for its imports; the package's names are there when they are asked for."""
-    worker = "import sys, dstreams._plan.operator, dstreams._sources.queue; assert 'dstreams.context' not in sys.modules"
+    worker = "import sys, dstreams._plan.operator, dstreams._sources.tick; assert 'dstreams.context' not in sys.modules"
     names = "from dstreams import *; import dstreams; assert set(dstreams.__all__) <= {*globals(), *dir(dstreams)}"
     assert stderr_of(f"{worker}\n{names}\nDStream, dstreams.errors.DStreamError") == ""
     with pytest.raises(AttributeError, match="module 'dstreams' has no attribute 'x'"):
