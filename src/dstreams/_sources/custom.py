@@ -48,6 +48,8 @@ class Supervisor(ReceiverReader):
         """Make what the receiver's threads wait for, and start."""
         threading.excepthook = _quiet_end(threading.excepthook)
         self._wakes = threading.Event()
+        self._telling = threading.Lock()
+        self._told_start = False
         self._ended = False
         self._delay: float | None = None
         self._why = ""
@@ -61,9 +63,10 @@ class Supervisor(ReceiverReader):
                 return
             self._delay = None
             self._receiver._supervisor = self
-            self.say("started", "started")  # before all that the receiver may say, as the old engine tells listeners
+            self._told_start = False
             try:
                 self._receiver.onStart()
+                self._tell_start()
                 self._wakes.wait()
             except Exception as error:
                 self.say("error", f"onStart: {type(error).__name__}: {error}; {self._again()}")
@@ -95,6 +98,7 @@ class Supervisor(ReceiverReader):
     def restart(self, message: str, error: BaseException | None, seconds: float | None) -> None:
         """Stop the receiver and start it again after a while."""
         self._delay = seconds
+        self._tell_start()
         self.say("error" if error is not None else "resumed", f"{_text(message, error)}; {self._again()}")
         self._wakes.set()
 
@@ -106,7 +110,15 @@ class Supervisor(ReceiverReader):
 
     def report(self, message: str, error: BaseException | None) -> None:
         """Tell the driver of an error that the receiver goes on after."""
+        self._tell_start()
         self.say("error", _text(message, error))
+
+    def _tell_start(self) -> None:
+        """Tell that it has started, once; before all that its threads tell, which need not wait for onStart's end."""
+        with self._telling:
+            if not self._told_start:
+                self.say("started", "started")
+                self._told_start = True
 
     def _again(self) -> str:
         seconds = self._settings.restart_seconds if self._delay is None else self._delay
