@@ -18,7 +18,7 @@ from tests.recovery.outputs import Outputs
 pytestmark = [
     pytest.mark.recovery,
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes of a program in /proc"),
-    pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)]),
+    pytest.mark.parametrize("kills", [2, pytest.param(25, marks=pytest.mark.slow)]),
 ]
 
 

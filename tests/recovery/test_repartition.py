@@ -76,13 +76,13 @@ def outputs(directory: Path) -> dict[str, dict[int, list]]:
 @pytest.mark.parametrize("names", [FEW, pytest.param(None, marks=pytest.mark.slow, id="all")])
 def test_more_and_fewer(names, program, spark_context, tmp_path):
     directory, control = tmp_path / "changed", tmp_path / "control"
-    run_for(program(control, names), 11)
-    run_for(program(directory, names), 4)
+    run_for(program(control, names), 8)
+    run_for(program(directory, names), 3)
     text = repartition(spark_context, str(directory), 5)
     assert "the state of totals is in 5 partitions, before in 2" in text
     assert "the state of three stays in 3 partitions" in text
     assert (directory / "_dstreams" / "previous" / "state").is_dir(), "the backup"
-    run_for(program(directory), 3)
+    run_for(program(directory), 2)
     repartition(spark_context, str(directory), 1)
     run_for(program(directory), 2)
     saved = read_program(files_of(spark_context, str(directory)))
@@ -91,7 +91,7 @@ def test_more_and_fewer(names, program, spark_context, tmp_path):
     assert places["totals"] == 1 and places["three"] == 3, places
     expected, found = outputs(control), outputs(directory)
     assert set(found) == set(expected)
-    batches = range(1, 10)
+    batches = range(1, 8)
     for name in expected:
         for batch in batches:
             assert found[name].get(batch) == expected[name].get(batch), (name, batch)

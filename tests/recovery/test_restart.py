@@ -18,7 +18,7 @@ from tests.recovery.collect import attach, collected, results, run_for, times
 pytestmark = pytest.mark.recovery
 
 PAIRS = [[("a", 1), ("b", 1)], [("a", 2)], [], [("c", 5)], [("a", 7), ("c", 1)], [], [("b", 2)], [], []]
-BATCHES = 9
+BATCHES = 7
 
 
 def total(new, old):
@@ -67,7 +67,7 @@ def test_all_state_goes_on(spark_context, tmp_path):
     start(tmp_path / "once", "once", BATCHES)
     expected = results("once", OUTPUTS)
     setups = []
-    for batches in (2, 6, 9):
+    for batches in (2, 4, BATCHES):
         done = len(times("again", "input"))
         if done >= BATCHES:
             break
