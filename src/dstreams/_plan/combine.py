@@ -19,7 +19,7 @@ __all__ = ["Combiner"]
 
 _END: Any = object()
 _BLOCK_RECORDS = 20_000
-"""After so many records the used memory is looked at; from then on, as PySpark does, after half as many more each time."""
+"""After so many records the used memory is looked at, and then, as PySpark does, after half as many more each time."""
 
 
 class Combiner:
