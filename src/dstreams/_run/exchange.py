@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
+from dstreams._java import java
 from dstreams._plan.batch_time import BatchTime
 from dstreams._plan.chunks import CHUNK
 from dstreams._plan.compiler import compile_plan
@@ -193,10 +194,10 @@ class Exchange:
         return rdd._reserialize(AutoBatchedSerializer(CPickleSerializer()))._jrdd.rdd()
 
     def _tick(self) -> JavaObject:
-        assert self._batch is not None and self._sc._jvm is not None and self._sc._jsc is not None
+        assert self._batch is not None and self._sc._jsc is not None
         when, rdds = self._batch
         absent = tuple(sorted(self._absent(rdds)))
-        row = self._sc._jvm.java.util.ArrayList()
+        row = java(self._sc._jvm, "java.util.ArrayList")()
         row.add(bytearray(pickle.dumps((when.zero_ms, when.before_ms, when.now_ms, absent))))
         return self._sc._jsc.parallelize(row, 1).rdd()
 
@@ -217,8 +218,7 @@ class Exchange:
         return rdd_frame(self._session, CHUNK, self.latest, lambda offset: self._rows(offset, chunks))
 
     def _rows(self, offset: int, chunks: Callable[[], JavaObject | None]) -> JavaObject:
-        jvm = self._sc._jvm
-        assert jvm is not None and self._sc._jsc is not None
+        assert self._sc._jsc is not None
         with self._changed:
             # Of what it has committed before a restart Spark asks for the rows, and throws them away.
             formality = offset == self._last and not self._again and self._batch is None
@@ -229,5 +229,5 @@ class Exchange:
                     raise Stopped("the program is stopped")
         found = None if formality else chunks()
         rdd = self._sc._jsc.emptyRDD().rdd() if found is None else found
-        encoder = jvm.org.apache.spark.sql.Encoders.BINARY()
+        encoder = java(self._sc._jvm, "org.apache.spark.sql.Encoders.BINARY")()
         return self._session._jsparkSession.createDataset(rdd, encoder).queryExecution().toRdd()

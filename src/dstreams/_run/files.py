@@ -6,6 +6,8 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from dstreams._java import java
+
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject, JVMView
 
@@ -100,7 +102,7 @@ class Files:
         """All bytes of a file."""
         stream = self._fs.open(self._path(name))
         try:
-            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+            return bytes(java(self._jvm, "org.apache.commons.io.IOUtils.toByteArray")(stream))
         finally:
             stream.close()
 
@@ -143,7 +145,7 @@ class Files:
         """Copy a file or folder, if there is one."""
         if self.exists(name):
             self.make_folder(to.rpartition("/")[0])
-            copy = self._jvm.org.apache.hadoop.fs.FileUtil.copy
+            copy = java(self._jvm, "org.apache.hadoop.fs.FileUtil.copy")
             copy(self._fs, self._path(name), self._fs, self._path(to), False, True, self._conf)
 
     def can_write(self) -> None:
@@ -166,10 +168,10 @@ class Files:
         return stream
 
     def _permission(self, mode: int) -> JavaObject:
-        return self._jvm.org.apache.hadoop.fs.permission.FsPermission(f"{mode:o}")
+        return java(self._jvm, "org.apache.hadoop.fs.permission.FsPermission")(f"{mode:o}")
 
     def _path(self, name: str) -> JavaObject:
         return self._of(f"{self.root}/{name}" if name else self.root)
 
     def _of(self, path: str) -> Any:
-        return self._jvm.org.apache.hadoop.fs.Path(path)
+        return java(self._jvm, "org.apache.hadoop.fs.Path")(path)

@@ -15,6 +15,7 @@ from py4j.protocol import Py4JError
 from pyspark import RDD
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
+from dstreams._java import java
 from dstreams._plan.chunks import apply
 from dstreams._plan.graph import OnEmpty
 
@@ -52,8 +53,8 @@ class EmptyRDD(RDD[Any]):
     """An RDD that is known to have no records, so that looking at it takes no Spark job."""
 
     def __init__(self, sc: SparkContext, partitions: int) -> None:
-        assert sc._jsc is not None and sc._jvm is not None
-        nothing = sc._jvm.java.util.ArrayList()
+        assert sc._jsc is not None
+        nothing = java(sc._jvm, "java.util.ArrayList")()
         jrdd = sc._jsc.parallelize(nothing, partitions) if partitions else sc._jsc.emptyRDD()
         super().__init__(jrdd, sc, AutoBatchedSerializer(CPickleSerializer()))
 
@@ -203,35 +204,29 @@ class Frontier:
 
     def _compute_pipe(self, part: _Part) -> None:
         """Run the stateful operators, keep what comes out, and note which nodes have any records."""
-        jvm = self._sc._jvm
-        assert jvm is not None
         self._partitions = part.end - part.start
         pairs = self._pairs(self._prune(self._all_chunks(), range(part.start, part.end)))
-        self._pipe = pairs.persist(jvm.org.apache.spark.storage.StorageLevel.MEMORY_AND_DISK())
+        self._pipe = pairs.persist(java(self._sc._jvm, "org.apache.spark.storage.StorageLevel.MEMORY_AND_DISK")())
         # As text, in one call: each element of a list of the JVM's would be a call of its own.
         self._tags = Counter(json.loads(self._pipe.keys().collect().toString()))
 
     def _all_chunks(self) -> JavaObject:
         if self._chunks is None:
-            assert self._sc._jvm is not None
-            self._chunks = self._rows.map(self._decoder, self._sc._jvm.scala.reflect.ClassTag.Object())
+            self._chunks = self._rows.map(self._decoder, self._any_class())
         return self._chunks
 
     def _pairs(self, rdd: JavaObject) -> JavaObject:
-        jvm = self._sc._jvm
-        assert jvm is not None
-        tag = jvm.scala.reflect.ClassTag.Object()
-        return jvm.org.apache.spark.api.java.JavaPairRDD.fromRDD(rdd, tag, tag)
+        tag = self._any_class()
+        return java(self._sc._jvm, "org.apache.spark.api.java.JavaPairRDD.fromRDD")(rdd, tag, tag)
 
     def _prune(self, rdd: JavaObject, partitions: range) -> JavaObject:
         jvm = self._sc._jvm
-        assert jvm is not None
-        wanted = jvm.java.util.HashSet()
-        for partition in partitions:
-            wanted.add(partition)
+        wanted = java(jvm, "scala.collection.immutable.Range$.MODULE$").inclusive(partitions.start, partitions.stop - 1)
         # A Scala set is a Scala predicate, the only one that can be made from here.
-        predicate = jvm.scala.jdk.javaapi.CollectionConverters.asScala(wanted).toSet()
-        return jvm.org.apache.spark.rdd.PartitionPruningRDD.create(rdd, predicate)
+        return java(jvm, "org.apache.spark.rdd.PartitionPruningRDD.create")(rdd, wanted.toSet())
+
+    def _any_class(self) -> JavaObject:
+        return java(self._sc._jvm, "scala.reflect.ClassTag.Object")()
 
 
 def _has_partitions(rdd: JavaObject) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame, SparkSession
 
+from dstreams._java import java
+
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
 
@@ -52,7 +54,6 @@ class _RddSource:
         self._jsession = session._jsparkSession
         self._latest = latest
         self._rows = rows
-        assert session.sparkContext._jvm is not None
         self._jvm = session.sparkContext._jvm
         self._schema = session._jsparkSession.parseDataType(session._parse_ddl(schema).json())
 
@@ -64,8 +65,9 @@ class _RddSource:
         """Return where the next batch ends, waiting for it."""
         latest = self._latest()
         if latest < 0:
-            return self._jvm.scala.Option.empty()
-        return self._jvm.scala.Some(self._jvm.org.apache.spark.sql.execution.streaming.runtime.LongOffset(latest))
+            return java(self._jvm, "scala.Option.empty")()
+        offset = java(self._jvm, "org.apache.spark.sql.execution.streaming.runtime.LongOffset")(latest)
+        return java(self._jvm, "scala.Some")(offset)
 
     def getBatch(self, start: JavaObject, end: JavaObject) -> JavaObject:
         """Return the rows of the batch."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from dstreams._java import java
 from dstreams._sources.link import Remote
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ class DriverFiles:
     """
 
     def __init__(self, sc: SparkContext) -> None:
-        assert sc._jvm is not None and sc._jsc is not None
-        self._hadoop = sc._jvm.org.apache.hadoop.fs
+        assert sc._jsc is not None
+        self._jvm = sc._jvm
         self._conf = sc._jsc.hadoopConfiguration()
         self._open: dict[str, JavaObject] = {}
 
@@ -83,12 +84,12 @@ class DriverFiles:
             fs.delete(file, False)
 
     def _find(self, path: str) -> tuple[JavaObject, JavaObject]:
-        file = self._hadoop.Path(path)
+        file = java(self._jvm, "org.apache.hadoop.fs.Path")(path)
         return file.getFileSystem(self._conf), file
 
     def _create(self, path: str) -> JavaObject:
         fs, file = self._find(path)
-        folder, permission = file.getParent(), self._hadoop.permission.FsPermission
+        folder, permission = file.getParent(), java(self._jvm, "org.apache.hadoop.fs.permission.FsPermission")
         if not fs.exists(folder):
             fs.mkdirs(folder)
             fs.setPermission(folder, permission("700"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyspark
 from py4j.protocol import Py4JError, Py4JJavaError
 
+from dstreams._java import java
 from dstreams._sources.kafka_parameters import ConsumerParameters
 from dstreams._sources.kafka_records import Offsets
 from dstreams.errors import DStreamStateError, DStreamValueError
@@ -131,7 +132,7 @@ class KafkaCluster:
         """First (``earliest``) or next (``latest``) offset of each partition."""
         spec = self._jvm.org.apache.kafka.clients.admin.OffsetSpec
         which = spec.earliest() if reset == "earliest" else spec.latest()
-        asked = self._jvm.java.util.HashMap()
+        asked = java(self._jvm, "java.util.HashMap")()
         for part in partitions:
             asked.put(self._partition(part), which)
         with self._clear():
@@ -149,18 +150,18 @@ class KafkaCluster:
 
     def commit(self, group: str, offsets: Offsets) -> None:
         """Let a consumer group go on from offsets."""
-        metadata = self._jvm.org.apache.kafka.clients.consumer.OffsetAndMetadata
-        asked = self._jvm.java.util.HashMap()
+        metadata = java(self._jvm, "org.apache.kafka.clients.consumer.OffsetAndMetadata")
+        asked = java(self._jvm, "java.util.HashMap")()
         for part, offset in offsets.items():
             asked.put(self._partition(part), metadata(offset))
         with self._clear():
             self._admin.alterConsumerGroupOffsets(group, asked).all().get()
 
     def _partition(self, part: tuple[str, int]) -> JavaObject:
-        return self._jvm.org.apache.kafka.common.TopicPartition(part[0], int(part[1]))
+        return java(self._jvm, "org.apache.kafka.common.TopicPartition")(part[0], int(part[1]))
 
     def _list(self, items: Collection[str]) -> JavaObject:
-        found = self._jvm.java.util.ArrayList()
+        found = java(self._jvm, "java.util.ArrayList")()
         for item in items:
             found.add(item)
         return found
