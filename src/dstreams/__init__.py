@@ -30,7 +30,8 @@ __all__ = [
 ]
 
 # Imported when they are first used: each Python process that Spark starts imports a module or two of this package, and
-# would import the driver's whole side with them, in twice the time.
+# would import the whole side of the driver with them, in twice the time. Modules are found too, so that after
+# `import dstreams` there is `dstreams.errors.BatchError`.
 _HOMES = {
     "context": ("StreamingContext",),
     "dstream": ("DStream",),

@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -16,7 +17,7 @@ from tests.recovery.outputs import Outputs, number_of
 __all__ = ["CarefulSender", "FileFeed"]
 
 
-class Feed:
+class Feed(ABC):
     """Makes records and gives them to the program, in a thread of its own.
 
     Parameters
@@ -61,8 +62,9 @@ class Feed:
         finally:
             self._given.set()
 
+    @abstractmethod
     def _feed(self) -> None:
-        raise NotImplementedError
+        """Give the program records, until the end is near and it has them all."""
 
     def _enough(self) -> bool:
         """Whether the program has to catch up first."""

@@ -37,12 +37,3 @@ def test_all_other_errors_are_told(code: str, module: str) -> None:
 def test_a_signal_to_the_drivers_group_is_not_for_its_workers() -> None:
     code = "import os, sys; print(os.getpgid(0) == os.getpid(), file=sys.stderr)"
     assert stderr_of(code).strip() == "True"
-
-
-def test_a_process_of_spark_does_not_import_the_drivers_side() -> None:
-    """A worker's first batch waits for its imports; the package's names are there when they are asked for."""
-    worker = "import sys, dstreams._plan.operator, dstreams._sources.tick; assert 'dstreams.context' not in sys.modules"
-    names = "from dstreams import *; import dstreams; assert set(dstreams.__all__) <= {*globals(), *dir(dstreams)}"
-    assert stderr_of(f"{worker}\n{names}\nDStream, dstreams.errors.DStreamError") == ""
-    with pytest.raises(AttributeError, match="module 'dstreams' has no attribute 'x'"):
-        dstreams.x  # noqa: B018

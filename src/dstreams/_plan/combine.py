@@ -76,10 +76,8 @@ class Combiner:
             if key is _END:
                 return found.items()
             block += block // 2
-            if get_used_memory() < self._memory * share:
-                continue
             # With nothing left to come all is combined: there is no use in spilling it.
-            if (first := next(source, _END)) is not _END:
+            if get_used_memory() >= self._memory * share and (first := next(source, _END)) is not _END:
                 merger = self._merger(share)
                 merger.mergeCombiners(found.items())
                 found.clear()

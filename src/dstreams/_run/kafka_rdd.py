@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 from pyspark.sql import DataFrame
 
+from dstreams._java import java
 from dstreams._plan.chunks import CHUNK, ChunkWriter, StageFunction
 from dstreams._plan.python_stage import map_in_arrow
 from dstreams._run.session import private_session
@@ -67,7 +68,6 @@ def read_ranges(
     if not frames:
         return KafkaRDD(sc.emptyRDD()._jrdd, sc, sc.serializer, lambda: [])
     union = reduce(DataFrame.union, frames)
-    assert sc._jvm is not None
-    encoder = sc._jvm.org.apache.spark.sql.Encoders.BINARY()
+    encoder = java(sc._jvm, "org.apache.spark.sql.Encoders.BINARY")()
     jrdd = getattr(union._jdf, "as")(encoder).javaRDD()
     return KafkaRDD(jrdd, sc, AutoBatchedSerializer(CPickleSerializer()), lambda: list(ranges))

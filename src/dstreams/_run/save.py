@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dstreams._java import java
+
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
@@ -27,9 +29,9 @@ def save_batch(sc: SparkContext, path: str, write: Callable[[str], None]) -> Non
     write : callable
         Writes the RDD to the directory it is given, which must not exist.
     """
-    jvm = sc._jvm
-    assert jvm is not None and sc._jsc is not None
-    target = jvm.org.apache.hadoop.fs.Path(path)
+    assert sc._jsc is not None
+    hadoop_path = java(sc._jvm, "org.apache.hadoop.fs.Path")
+    target = hadoop_path(path)
     fs = target.getFileSystem(sc._jsc.hadoopConfiguration())
     if not fs.exists(target):
         write(path)
@@ -41,7 +43,7 @@ def save_batch(sc: SparkContext, path: str, write: Callable[[str], None]) -> Non
         for file in old:
             if file.getName().startswith("part-") or file.getName() == "_SUCCESS":
                 fs.delete(file, False)
-        for status in fs.listStatus(jvm.org.apache.hadoop.fs.Path(fresh)):
-            fs.rename(status.getPath(), jvm.org.apache.hadoop.fs.Path(target, status.getPath().getName()))
+        for status in fs.listStatus(hadoop_path(fresh)):
+            fs.rename(status.getPath(), hadoop_path(target, status.getPath().getName()))
     finally:
-        fs.delete(jvm.org.apache.hadoop.fs.Path(fresh), True)
+        fs.delete(hadoop_path(fresh), True)

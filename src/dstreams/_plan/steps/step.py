@@ -29,7 +29,7 @@ class Step(ABC):
 
     def start(self, bucket: Bucket, initial: Iterable[Any], time: BatchTime) -> None:
         """Take the records that the program gave as the initial state; called before the first batch that has any."""
-        raise NotImplementedError
+        raise NotImplementedError  # only what a step with an initial state in its API says; no other is ever given one
 
     @abstractmethod
     def run(self, bucket: Bucket, records: Iterable[Any], time: BatchTime) -> Chunks:
