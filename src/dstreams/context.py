@@ -19,6 +19,7 @@ from dstreams._plan.default_partitions import DefaultPartitions
 from dstreams._plan.graph import Graph, Node, call_site
 from dstreams._plan.identity import match
 from dstreams._plan.placement import place
+from dstreams._plan.workers import leave_workers, prepare_workers
 from dstreams._run.before_spark import start_jvm
 from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
 from dstreams._run.explain import explain
@@ -95,6 +96,7 @@ class StreamingContext(Inputs):
             )
         self._sc = sparkContext
         use_this_python_in(sparkContext)
+        prepare_workers(sparkContext)
         self._graph = Graph()
         self._bus = ListenerBus()
         self._query: Query | None = None
@@ -219,7 +221,6 @@ class StreamingContext(Inputs):
             with cls._going_on_with(program):
                 ssc = cls(sc or SparkContext(conf=program.spark_conf()), Milliseconds(program.interval_ms))
             ssc._graph, ssc._payload, ssc._remember_ms = graph, payload, program.remember_ms
-            ssc._listen_to_receivers()
             ssc.checkpoint(path)
         ssc._script = script
         return ssc
@@ -353,6 +354,7 @@ class StreamingContext(Inputs):
             after = self._sc.stop if stopSparkContext else None
             with self._signals.waiting() if self._signals is not None else nullcontext():
                 self._query.stop(stopGraceFully, after)
+            leave_workers(self._sc)
             atexit.unregister(self._at_exit)
             if self._signals is not None:
                 self._signals.uninstall()

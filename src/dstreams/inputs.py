@@ -93,8 +93,7 @@ class Inputs(Receiving):
         DStreamValueError
             If it has an aggregation or another operation with state, which is to be done on the stream.
         """
-        number, _ = self._next_source("dataframe")
-        return self._source("dataFrameStream", DataFrameSource(frame, number))
+        return self._source("dataFrameStream", DataFrameSource(frame, self._source_number()))
 
     def queueStream(
         self, rdds: list[Any], oneAtATime: bool = True, default: RDD[Any] | Iterable[Any] | None = None
@@ -141,8 +140,7 @@ class Inputs(Receiving):
                 )
         elements = [element if isinstance(element, RDD) else list(element) for element in rdds] or [[]]
         fallback = default if isinstance(default, RDD) else list(default) if has_default and default else None
-        _, name = self._next_source("queue")
-        source = QueueSource(elements, bool(oneAtATime), fallback, self._parallelism, name)
+        source = QueueSource(elements, bool(oneAtATime), fallback, self._parallelism)
         return self._source("queueStream", source)
 
     # ------------------------------------------------------------------ several streams
@@ -207,8 +205,7 @@ class Inputs(Receiving):
 
     def _initial_state(self, records: RDD[Any] | list[Any], slide_ms: int) -> Node:
         """Add the source of the records that a state starts from, for an operation with that slide."""
-        _, name = self._next_source("initial")
-        node = self._source("initial state", InitialSource(records, self._parallelism, name))._node
+        node = self._source("initial state", InitialSource(records, self._parallelism))._node
         node.slide_ms = slide_ms  # so that it goes with the operation's other parent; it has records but once
         return node
 

@@ -88,7 +88,7 @@ class KinesisUtils:
         Returns
         -------
         DStream[T]
-            Decoded records; a partition of the RDD for each shard that has something new.
+            Decoded records.
 
         Raises
         ------
@@ -126,5 +126,4 @@ class KinesisUtils:
             stsSessionName, stsExternalId,
         )  # fmt: skip
         latest = initialPositionInStream == InitialPositionInStream.LATEST
-        number, name = ssc._next_source("kinesis")
-        return ssc._receiver(KinesisSource(account, latest, decoder, name, None), number)
+        return ssc._source(op, KinesisSource(account, latest, decoder, ssc._parallelism))

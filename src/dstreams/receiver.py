@@ -102,9 +102,9 @@ class Receiver(Generic[T]):
         """
         supervisor = self._running("store")
         if not isinstance(data, list | Iterator):
-            supervisor.blocks.add(data)
+            supervisor.collector.add(data)
             return
-        supervisor.blocks.flush()
+        supervisor.collector.flush()
         records = list(data)
         if records and not supervisor.put(records):
             raise ReceiverStopped(f"store: {len(records)} records were not taken, since the receiver was stopped")

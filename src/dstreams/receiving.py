@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from pyspark import RDD, StorageLevel, cloudpickle
+from pyspark import RDD, StorageLevel
 
 from dstreams._plan.graph import Graph, Node, call_site
 from dstreams._sources.custom import CustomSource
 from dstreams._sources.receiver import Settings
-from dstreams._sources.socket import ConvertedSource, RawSource, SocketSource
-from dstreams._sources.source import Reporting, Source
+from dstreams._sources.socket import ConvertedSource, SocketSource
+from dstreams._sources.source import Source
 from dstreams.dstream import DStream
 from dstreams.errors import DStreamTypeError, DStreamValueError
 from dstreams.receiver import Receiver
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from dstreams.context import StreamingContext
 
 __all__ = ["Receiving"]
-
-Thing = TypeVar("Thing")
 
 
 class Receiving:
@@ -54,9 +52,9 @@ class Receiving:
         hint = op if source.logical else source.describe()
         return self._stream(Node(op, (), never, self._interval_ms, source=source, hint=hint))
 
-    def _next_source(self, kind: str) -> tuple[int, str]:
-        number = sum(node.source is not None for node in self._graph.nodes)
-        return number, f"dstreams-{kind}-{number}"
+    def _source_number(self) -> int:
+        """Number that the next source will have."""
+        return sum(node.source is not None for node in self._graph.nodes)
 
     # ------------------------------------------------------------------ what is received
 
@@ -84,7 +82,8 @@ class Receiving:
         Needs no server at start and no core of its own: it connects when the server appears, and again 2 s after
         a connection ended, and says so in the log.
         """
-        return self._tcp_stream(SocketSource, hostname, port)
+        address = _address(hostname, port, "socketTextStream")
+        return self._source("socketTextStream", SocketSource(*address, self._receiver_settings()))
 
     def socketStream(
         self,
@@ -117,35 +116,8 @@ class Receiving:
         """
         if not callable(converter):
             raise DStreamTypeError(f"socketStream: converter must be a function, got {converter!r}")
-        return self._tcp_stream(ConvertedSource, hostname, port, converter=_picklable(converter, "socketStream"))
-
-    def rawSocketStream(
-        self, hostname: str, port: int, storageLevel: StorageLevel = StorageLevel.MEMORY_AND_DISK_2
-    ) -> DStream[Any]:
-        """Blocks of pickled records from a TCP server; the most efficient way to receive.
-
-        Parameters
-        ----------
-        hostname : str
-            Host to connect to.
-        port : int
-            Port to connect to.
-        storageLevel : pyspark.StorageLevel
-            Accepted for compatibility.
-
-        Returns
-        -------
-        DStream[T]
-
-        Notes
-        -----
-        A block is four bytes with its length, most significant first, and a pickled list of records: what
-        ``pyspark.serializers.BatchedSerializer(CPickleSerializer()).dump_stream(records, file)`` writes. Unpickling
-        runs what the sender wants: connect to nobody whom you do not trust.
-        """
-        assert self._sc._jsc is not None
-        largest = self._sc._jsc.sc().conf().getSizeAsBytes("spark.streaming.raw.maxBlockSizeBytes", "1g")
-        return self._tcp_stream(RawSource, hostname, port, max_block_bytes=int(largest))
+        address = _address(hostname, port, "socketStream")
+        return self._source("socketStream", ConvertedSource(*address, self._receiver_settings(), converter))
 
     def receiverStream(self, receiver: Receiver[Any]) -> DStream[Any]:
         """Records that a receiver of the program's own stores.
@@ -162,33 +134,11 @@ class Receiving:
         Raises
         ------
         DStreamTypeError
-            If it is not a receiver, or cannot be pickled and sent to the process where it runs.
+            If it is not a receiver.
         """
         if not isinstance(receiver, Receiver):
             raise DStreamTypeError(f"receiverStream: receiver must be a Receiver, got {type(receiver).__name__}")
-        number, name = self._next_source("receiver")
-        source = CustomSource(
-            _picklable(receiver, "receiverStream"), number, self._parallelism, name, self._receiver_settings()
-        )
-        return self._receiver(source, number)
-
-    def _tcp_stream(self, kind: type[SocketSource], hostname: str, port: int, **more: Any) -> DStream[Any]:
-        op = kind.operation
-        if not isinstance(hostname, str) or not hostname:
-            raise DStreamTypeError(f"{op}: hostname must be a str, got {hostname!r}")
-        if isinstance(port, bool) or not isinstance(port, int):
-            raise DStreamTypeError(f"{op}: port must be an int, got {port!r}")
-        if not 0 < port < 65536:
-            raise DStreamValueError(f"{op}: port must be between 1 and 65535, got {port}")
-        number, name = self._next_source("socket")
-        source = kind(hostname, port, self._parallelism, name, self._receiver_settings())
-        for attribute, value in more.items():
-            setattr(source, attribute, value)
-        return self._receiver(source, number)
-
-    def _receiver(self, source: Reporting, number: int) -> DStream[Any]:
-        source.status = _ReceiverStatus(self, number, source.describe())
-        return self._source(source.describe().partition("(")[0], source)
+        return self._source("receiverStream", CustomSource(receiver, self._source_number(), self._receiver_settings()))
 
     def _receiver_settings(self) -> Settings:
         assert self._sc._jsc is not None
@@ -198,6 +148,7 @@ class Receiving:
                 conf.getTimeAsMs("spark.streaming.receiverRestartDelay", "2000ms") / 1000,
                 conf.getTimeAsMs("spark.streaming.blockInterval", "200ms") / 1000,
                 float(conf.get("spark.streaming.receiver.maxRate", "0")),
+                self._parallelism,
             )
         except Exception as error:
             reason = str(getattr(error, "java_exception", error)).splitlines()[0]
@@ -206,41 +157,13 @@ class Receiving:
                 f"number of records per second ({reason})"
             ) from None
 
-    def _listen_to_receivers(self) -> None:
-        """Let the receivers of a restored program talk to this context."""
-        nodes = [node for node in self._graph.nodes if node.source is not None]
-        for number, node in enumerate(nodes):
-            if isinstance(node.source, Reporting):
-                node.source.status = _ReceiverStatus(self, number, node.source.describe())
 
-
-class _ReceiverStatus:
-    """What a receiver's reader calls in the driver."""
-
-    def __init__(self, ssc: Receiving, stream: int, name: str) -> None:
-        self._ssc = ssc
-        self._stream = stream
-        self._name = name
-
-    def receiver(self, event: str, text: str) -> None:
-        """Something happened to the receiver."""
-        if self._ssc._query is not None:
-            self._ssc._query.receiver_event(self._stream, self._name, event, text)
-
-    def took(self, records: int) -> None:
-        """A batch takes so many records."""
-        if self._ssc._query is not None:
-            self._ssc._query.took(self._stream, records, self._name)
-
-
-def _picklable(thing: Thing, op: str) -> Thing:
-    """See that a receiver, or a function of one, can be sent to the process where it runs."""
-    try:
-        cloudpickle.dumps(thing)
-    except Exception as error:
-        raise DStreamTypeError(
-            f"{op}: {type(thing).__name__} cannot be pickled and sent to the process where it runs: {error}. It has "
-            "something of this process only, such as a SparkContext, a lock, a thread or a connection: make it when "
-            "the receiver starts."
-        ) from error
-    return thing
+def _address(hostname: Any, port: Any, op: str) -> tuple[str, int]:
+    """Refuse what is no address of a server."""
+    if not isinstance(hostname, str) or not hostname:
+        raise DStreamTypeError(f"{op}: hostname must be a str, got {hostname!r}")
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise DStreamTypeError(f"{op}: port must be an int, got {port!r}")
+    if not 0 < port < 65536:
+        raise DStreamValueError(f"{op}: port must be between 1 and 65535, got {port}")
+    return hostname, port

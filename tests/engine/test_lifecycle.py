@@ -410,6 +410,7 @@ def test_nobodys_session_is_changed(spark_session, streaming):
     keys = ["spark.sql.adaptive.enabled", "spark.sql.shuffle.partitions", "spark.sql.optimizer.excludedRules"]
     before = {key: spark_session.conf.get(key, None) for key in keys}
     to_df, instantiated = RDD.toDF, SparkSession._instantiatedSession
+    environment = dict(spark_session.sparkContext.environment)
     ssc = streaming()
     found: dict = {}
 
@@ -421,7 +422,6 @@ def test_nobodys_session_is_changed(spark_session, streaming):
         ssc.stop(stopSparkContext=False)
 
     endless(ssc).foreachRDD(look)
-    environment = dict(ssc.sparkContext.environment)
     ssc.start()
     ssc.awaitTermination(200)
     assert found == {"session": True, "rows": 6, "adaptive": before["spark.sql.adaptive.enabled"]}

@@ -520,7 +520,7 @@ def test_explain_of_a_running_program_shows_sparks_plan(streaming: Streaming) ->
     assert "== Streaming plan" in text
     assert "MapInArrow" in text
     assert "Repartition" in text
-    assert "dstreams-queue-0" in text
+    assert "queueStream(1 elements)" in text
 
 
 # ---------------------------------------------------------------------- what is refused

@@ -57,6 +57,8 @@ class Branch:
         In the pipe: number of partitions that have rows of the node; None for all.
     partitioner : Partitioner, optional
         How keys are spread over them.
+    sources : tuple of Source or Handed
+        What it is computed from.
     """
 
     node: Node
@@ -65,6 +67,7 @@ class Branch:
     tag: int | None = None
     partitions: int | None = None
     partitioner: Partitioner | None = None
+    sources: tuple[Source | Handed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
         stage, rest = _split(placement.lifted[node].stage)
         _check_picklable(rest, node)
         members += [*(frame.selectExpr(*columns) for frame in lowering.members(stage, node)), mark]
-        branches.append(Branch(node, _without_input(node, placement), rest))
+        sources = tuple(found.source for found in ancestors([stage]) if isinstance(found, Read))
+        branches.append(Branch(node, _without_input(node, placement), rest, sources=sources))
     frame = reduce(DataFrame.union, members)
     return Plan(frame, branches, piped, pipe.partitions, pipe.places(bucket_ids), pipe.operators())
 

@@ -164,11 +164,11 @@ class Pipe:
             starts.append(map_in_arrow(rows, work, PIPE, "source"))
         frame = reduce(DataFrame.union, starts)
         plan = uuid.uuid4().hex
-        for number, level in enumerate(self._levels()):
+        for level in self._levels():
             flows = {self._exchanges[stage]: Flow(None, self._readers(stage)) for stage in level}
             if any(self._steps_behind(stage) for stage in level):
                 frame = frame.union(self._ticks(tick, level, addresses))
-                frame = stateful(frame, Operator(plan, flows, addresses), PIPE, f"state-{number}")
+                frame = stateful(frame, Operator(plan, flows, addresses), PIPE)
             else:
                 sized = {self._exchanges[stage]: (stage.partitions, flows[self._exchanges[stage]]) for stage in level}
                 frame = frame.repartitionById(self.partitions, "part")
@@ -238,7 +238,7 @@ def _exchange_below(stage: Stage) -> Shuffle:
     return stage
 
 
-def stateful(frame: DataFrame, operator: StatefulProcessor, schema: str, pool: str) -> DataFrame:
+def stateful(frame: DataFrame, operator: StatefulProcessor, schema: str) -> DataFrame:
     """``frame.groupBy("op", "bucket").transformWithState``, without the pandas that PySpark's method asks for.
 
     Parameters
@@ -249,12 +249,10 @@ def stateful(frame: DataFrame, operator: StatefulProcessor, schema: str, pool: s
         Handles the rows of each group.
     schema : str
         Schema of what it gives.
-    pool : str
-        Python workers of the same pool run nothing else.
     """
     run = TransformWithStateInPandasUdfUtils(operator, "None").transformWithStateUDF
     kind = PythonEvalType.SQL_TRANSFORM_WITH_STATE_PYTHON_ROW_UDF
-    column = python_column(frame, run, schema, kind, "state", pool)
+    column = python_column(frame, run, schema, kind, "state")
     grouped: Any = frame.groupBy("op", "bucket")
     parsed = frame.sparkSession._jsparkSession.parseDataType(frame.schema.json())
     # No time mode: the batch time comes with the tick, and there are no timers of Spark's.

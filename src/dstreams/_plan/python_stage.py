@@ -10,18 +10,11 @@ from pyspark.sql.types import StructType
 from pyspark.sql.udf import UserDefinedFunction
 from pyspark.util import PythonEvalType
 
-from dstreams._plan.workers import worker_environment
-
 __all__ = ["map_in_arrow", "python_column"]
 
 
 def python_column(
-    frame: DataFrame,
-    function: Callable[..., Any],
-    schema: str | StructType,
-    kind: int,
-    name: str,
-    pool: str | None = None,
+    frame: DataFrame, function: Callable[..., Any], schema: str | StructType, kind: int, name: str
 ) -> Column:
     """Wrap a function over all columns of a frame.
 
@@ -37,12 +30,8 @@ def python_column(
         One of ``PythonEvalType``.
     name : str
         Name in plans.
-    pool : str, optional
-        Functions with the same pool share Python workers that run nothing else.
     """
-    udf = UserDefinedFunction(function, returnType=schema, evalType=kind, name=name)
-    with worker_environment(frame.sparkSession.sparkContext, pool):
-        return udf(*frame.columns)
+    return UserDefinedFunction(function, returnType=schema, evalType=kind, name=name)(*frame.columns)
 
 
 def map_in_arrow(frame: DataFrame, function: Any, schema: str | StructType, name: str) -> DataFrame:

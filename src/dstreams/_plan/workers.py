@@ -1,39 +1,35 @@
-"""The environment of the Python workers that run our stages and readers."""
+"""The Python workers of a program: all of its stages run in the same ones, which start quickly and answer at once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["worker_environment"]
+__all__ = ["leave_workers", "prepare_workers"]
 
 _PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "worker_path")
 
 
-@contextmanager
-def worker_environment(sc: SparkContext, pool: str | None = None) -> Iterator[None]:
-    """Within this, PySpark wraps functions with our environment; afterwards the SparkContext has its own again.
+def prepare_workers(sc: SparkContext) -> None:
+    """Let the functions that PySpark wraps from now on run in workers that begin with our hook (``worker_path``).
 
-    Parameters
-    ----------
-    sc : SparkContext
-        The context whose ``environment`` PySpark copies into each function that it wraps.
-    pool : str, optional
-        Spark hands a worker only to functions with the same environment: those of one pool share workers that nobody
-        else gets, and that so keep what they remember.
+    Spark hands a worker only to functions with the same environment, which PySpark copies from the SparkContext: the
+    stages of the plan and of the batch side share their workers if it is one for both.
     """
-    saved = sc.environment
-    # Readers run beside the driver, where nothing but its own path has what --py-files brought.
-    path = filter(None, [_PATH, saved.get("PYTHONPATH"), os.environ.get("PYTHONPATH")])
-    sc.environment = {**saved, "PYTHONPATH": os.pathsep.join(path)}
-    if pool is not None:
-        sc.environment["DSTREAMS_POOL"] = pool
-    try:
-        yield
-    finally:
-        sc.environment = saved
+    rest = [entry for entry in _entries(sc) if entry != _PATH]
+    sc.environment = {**sc.environment, "PYTHONPATH": os.pathsep.join([_PATH, *rest])}
+
+
+def leave_workers(sc: SparkContext) -> None:
+    """Give a SparkContext its own environment back."""
+    rest = [entry for entry in _entries(sc) if entry != _PATH]
+    sc.environment = {**sc.environment, "PYTHONPATH": os.pathsep.join(rest)}
+    if not rest:
+        del sc.environment["PYTHONPATH"]
+
+
+def _entries(sc: SparkContext) -> list[str]:
+    return [entry for entry in sc.environment.get("PYTHONPATH", "").split(os.pathsep) if entry]

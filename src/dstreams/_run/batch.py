@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dstreams._plan.placement import Placement
     from dstreams._run.exchange import Exchange
     from dstreams._run.reads import Reads
+    from dstreams._sources.reader import Reader
 
 __all__ = ["Batch", "BatchSide"]
 
@@ -142,6 +143,8 @@ class BatchSide:
         The program.
     placement, plan : Placement, Plan
         What the compiler made of it.
+    readers : mapping
+        Readers of the sources that are this package's own.
     bus : ListenerBus
         Where events go.
     remember_ms : int
@@ -163,6 +166,7 @@ class BatchSide:
         graph: Graph,
         placement: Placement,
         plan: Plan,
+        readers: Mapping[Any, Reader],
         bus: ListenerBus,
         remember_ms: int,
         failed: Callable[[BaseException], None],
@@ -172,6 +176,7 @@ class BatchSide:
         self._graph = graph
         self._placement = placement
         self._plan = plan
+        self._readers = readers
         self._bus = bus
         self._remember_ms = remember_ms
         self._failed = failed
@@ -205,7 +210,7 @@ class BatchSide:
         """
         time_ms = when.now_ms
         try:
-            frontier = Frontier(self._sc, jdf, self._plan, self._decoder)
+            frontier = Frontier(self._sc, jdf, self._plan, self._decoder, self._readers)
             batch = Batch(self._sc, when, frontier, self._placement, number, self.reads)
             self.remembered[time_ms] = batch
             for exchange in self.exchanges:
@@ -238,7 +243,7 @@ class BatchSide:
             batch.forget()
 
     def _told(self, batch: Batch) -> dict[int, InputInfo]:
-        """What sources that are no receivers have to tell listeners of a batch."""
+        """What Spark's own sources have to tell listeners of a batch."""
         found = {}
         for number, node in enumerate(node for node in self._graph.nodes if node.source is not None):
             assert node.source is not None

@@ -97,10 +97,9 @@ class Clock:
                 self.zero_ms = first_batch_time(self.now_ms(), self.interval_ms) - self.interval_ms
 
     def wait_for_first(self) -> None:
-        """Return when the first batch time has come; the first trigger follows at once."""
+        """Return when the first batch time has come, if the clock runs; the first trigger follows at once."""
         with self._changed:
-            assert self.zero_ms is not None
-            if self.last_ms is None and self.due_ms is None:
+            if self.zero_ms is not None and self.last_ms is None and self.due_ms is None:
                 self._wait_until(self.zero_ms + self.interval_ms)
 
     def due(self) -> int | None:
@@ -115,9 +114,9 @@ class Clock:
                 last = self.zero_ms if self.last_ms is None else self.last_ms
                 if self.logical:
                     time_ms = first_batch_time(last, self.interval_ms)
-                    self._wait_until(time_ms)
                 else:
                     time_ms = next_batch_time(last, self.now_ms(), self.interval_ms)
+                self._wait_until(time_ms)
                 # Another source's call may have been answered while this one waited.
                 if self.due_ms is None and not self.ended and self.may_go_on():
                     self.due_ms, self._begun_ms = time_ms, self.now_ms()

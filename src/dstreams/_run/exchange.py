@@ -12,18 +12,15 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
-
-from dstreams._java import java
 from dstreams._plan.batch_time import BatchTime
-from dstreams._plan.chunks import CHUNK
 from dstreams._plan.compiler import compile_plan
 from dstreams._plan.graph import Missing, Node
 from dstreams._plan.placement import Handed
 from dstreams._run.frontier import Frontier, row_decoder
-from dstreams._run.rdd_source import rdd_frame
+from dstreams._run.layout import TICK, Layout, layout_of
 from dstreams._run.session import bucket_ids, private_session
-from dstreams._run.stream import Stopped, start_stream
+from dstreams._run.stream import start_stream
+from dstreams._sources.reader import Cut, Offset, Reader, Stopped, reader_frame
 from dstreams.errors import DStreamError
 
 if TYPE_CHECKING:
@@ -70,7 +67,7 @@ class Exchange:
         self._changed = threading.Condition()
         self._batch: tuple[BatchTime, dict[Node, RDD[Any] | None]] | None = None
         self._last = -1
-        self._again = False
+        self._readers: list[Reader] = []
         self._ran = False
         self._frontier: Frontier | None = None
         self._failure: BaseException | None = None
@@ -85,6 +82,10 @@ class Exchange:
         self._decoder = row_decoder(self._session, self.plan)
         self._session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
 
+    def layout(self) -> Layout:
+        """What the inner query keeps where; all of its sources have the batch time as their offset."""
+        return layout_of(self.plan, self.placement.lifted, dict.fromkeys(self._readers, TICK))
+
     def start(self, last_ms: int | None = None, again: bool = False) -> None:
         """Start the inner query; it waits for the first batch.
 
@@ -96,7 +97,9 @@ class Exchange:
             Whether it runs that batch again.
         """
         if last_ms is not None:
-            self._last, self._again = last_ms, again
+            self._last = last_ms
+            for reader in self._readers:
+                reader.committed = None if again else last_ms
         self._jquery = start_stream(self.plan.frame, self._on_batch, 0, self._directory, self._name)
 
     def run(self, when: BatchTime, rdds: dict[Node, RDD[Any] | None]) -> Frontier:
@@ -159,7 +162,7 @@ class Exchange:
 
     def _on_batch(self, jdf: JavaObject, _: int) -> None:
         try:
-            frontier = Frontier(self._sc, jdf, self.plan, self._decoder)
+            frontier = Frontier(self._sc, jdf, self.plan, self._decoder, {})
         except BaseException as error:
             with self._changed:
                 self._failure = error
@@ -175,31 +178,35 @@ class Exchange:
                 raise Stopped("the outer batch was not completed")
             self._ran = True
 
-    def latest(self) -> int:
+    def latest(self) -> int | None:
         """Offset of the batch that is due, once there is one; the one before when no batch follows."""
         with self._changed:
             if self._ran:  # Spark asks again: it has committed that batch
-                self._batch, self._ran, self._again = None, False, False
+                self._batch, self._ran = None, False
                 self._changed.notify_all()
             self._changed.wait_for(lambda: self._closed or self._batch is not None)
             if self._batch is not None and not self._closed:
                 self._last = self._batch[0].now_ms
-            return self._last
+            return None if self._last < 0 else self._last
 
-    def _records(self, source: Any) -> JavaObject | None:
+    def content(self, what: Callable[[], Cut | RDD[Any] | None]) -> Cut | RDD[Any] | None:
+        """What a source gives to the batch that is due."""
+        with self._changed:
+            # A batch that is run again begins at once; the program's own has to come up to here first.
+            self._changed.wait_for(lambda: self._closed or self._batch is not None)
+            if self._closed:
+                raise Stopped("the program is stopped")
+        return what()
+
+    def _records(self, source: Any) -> RDD[Any] | None:
         assert isinstance(source, Handed) and self._batch is not None
-        rdd = self._batch[1][source.node]
-        if rdd is None:
-            return None
-        return rdd._reserialize(AutoBatchedSerializer(CPickleSerializer()))._jrdd.rdd()
+        return self._batch[1][source.node]
 
-    def _tick(self) -> JavaObject:
-        assert self._batch is not None and self._sc._jsc is not None
+    def _tick(self) -> Cut:
+        assert self._batch is not None
         when, rdds = self._batch
         absent = tuple(sorted(self._absent(rdds)))
-        row = java(self._sc._jvm, "java.util.ArrayList")()
-        row.add(bytearray(pickle.dumps((when.zero_ms, when.before_ms, when.now_ms, absent))))
-        return self._sc._jsc.parallelize(row, 1).rdd()
+        return Cut([pickle.dumps((when.zero_ms, when.before_ms, when.now_ms, absent))], 1)
 
     def _absent(self, rdds: dict[Node, RDD[Any] | None]) -> set[int]:
         """Numbers of the steps whose parent has no RDD in this batch."""
@@ -213,21 +220,33 @@ class Exchange:
                 absent.add(node)
         return steps
 
-    def _source(self, chunks: Callable[[], JavaObject | None]) -> DataFrame:
-        """Streaming frame of chunks that an RDD of the JVM has, another one in each batch."""
-        return rdd_frame(self._session, CHUNK, self.latest, lambda offset: self._rows(offset, chunks))
+    def _source(self, content: Callable[[], Cut | RDD[Any] | None]) -> DataFrame:
+        """Streaming frame of what the batch side has, in each batch anew."""
+        self._readers.append(_ExchangeReader(self, content))
+        return reader_frame(self._session, self._readers[-1])
 
-    def _rows(self, offset: int, chunks: Callable[[], JavaObject | None]) -> JavaObject:
-        assert self._sc._jsc is not None
-        with self._changed:
-            # Of what it has committed before a restart Spark asks for the rows, and throws them away.
-            formality = offset == self._last and not self._again and self._batch is None
-            if not formality:
-                # A batch that is run again begins at once; the program's own has to come up to here first.
-                self._changed.wait_for(lambda: self._closed or self._batch is not None)
-                if self._closed:
-                    raise Stopped("the program is stopped")
-        found = None if formality else chunks()
-        rdd = self._sc._jsc.emptyRDD().rdd() if found is None else found
-        encoder = java(self._sc._jvm, "org.apache.spark.sql.Encoders.BINARY")()
-        return self._session._jsparkSession.createDataset(rdd, encoder).queryExecution().toRdd()
+
+class _ExchangeReader(Reader):
+    """A source of an inner query; its offset is the batch time.
+
+    Parameters
+    ----------
+    exchange : Exchange
+        The exchange.
+    content : callable
+        What it gives to the batch that is due.
+    """
+
+    name = "dstreams-exchange"
+
+    def __init__(self, exchange: Exchange, content: Callable[[], Cut | RDD[Any] | None]) -> None:
+        self._exchange = exchange
+        self._content = content
+
+    def latest(self, previous: Offset | None) -> Offset | None:
+        """Time of the outer batch, once there is one."""
+        return self._exchange.latest()
+
+    def batch(self, start: Offset | None, end: Offset) -> Cut | RDD[Any] | None:
+        """What the outer batch has."""
+        return self._exchange.content(self._content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from dstreams._java import java
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject, JVMView
 
-__all__ = ["Files", "hadoop_files", "jvm_reason"]
+__all__ = ["Files", "hadoop_files", "jvm_reason", "local_path"]
 
 _OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
 _MODULES = {"s3a": "hadoop-aws", "abfs": "hadoop-azure", "abfss": "hadoop-azure"}
@@ -22,6 +23,17 @@ def jvm_reason(error: Exception) -> str:
     """First line of what the JVM says about a failed call, without the stack."""
     text = str(getattr(error, "java_exception", error)).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def local_path(uri: str) -> str | None:
+    """Path on this machine that a URI stands for; None if it is of another file system."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or "/" in scheme:
+        return os.path.abspath(uri)
+    if scheme != "file":
+        return None
+    # Hadoop does not decode %20 and the like, and knows no host: both stand for themselves in its paths.
+    return re.sub("^//[^/]*", "", rest)
 
 
 def _missing_classes(jvm: JVMView, path: str, reason: str) -> str | None:
@@ -123,6 +135,11 @@ class Files:
         except BaseException:
             self._fs.delete(fresh, False)
             raise
+
+    def stream(self, name: str) -> JavaObject:
+        """Output stream of the JVM to a file, which is made anew."""
+        self.make_folder(name.rpartition("/")[0])
+        return self._create(self._path(name))
 
     def make_folder(self, name: str) -> None:
         """Make a folder, for its owner only, if there is none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dstreams._plan.compiler import Branch, Function, Plan
     from dstreams._plan.graph import Node
+    from dstreams._sources.reader import Reader
 
 __all__ = ["EmptyRDD", "Frontier", "row_decoder"]
 
@@ -114,10 +115,20 @@ class Frontier:
         What is where in the union.
     decoder : JavaObject
         What :func:`row_decoder` gave for the plan.
+    readers : mapping
+        Readers of the sources that are this package's own.
     """
 
-    def __init__(self, sc: SparkContext, jdf: JavaObject, plan: Plan, decoder: JavaObject) -> None:
+    def __init__(
+        self,
+        sc: SparkContext,
+        jdf: JavaObject,
+        plan: Plan,
+        decoder: JavaObject,
+        readers: Mapping[Any, Reader],
+    ) -> None:
         self._sc = sc
+        self._readers = readers
         self._decoder = decoder
         self._tagged = bool(plan.piped)
         self._chunks: JavaObject | None = None
@@ -184,11 +195,18 @@ class Frontier:
 
     def _branched(self, branch: Branch) -> JavaObject | EmptyRDD:
         part = self._parts[branch.node]
-        if branch.without_input is not OnEmpty.PER_PARTITION and not any(map(_has_partitions, part.members)):
+        if branch.without_input is not OnEmpty.PER_PARTITION and not self._has_input(branch, part):
             partitions = part.end - part.start if branch.without_input is OnEmpty.SHUFFLE else 0
             return EmptyRDD(self._sc, partitions)
         chunks = self._prune(self._all_chunks(), range(part.start, part.end))
         return self._pairs(chunks).values() if self._tagged else chunks.toJavaRDD()
+
+    def _has_input(self, branch: Branch, part: _Part) -> bool:
+        """Whether any source of a branch has a partition in this batch: our own say so, Spark's are looked for."""
+        own = [self._readers[source] for source in branch.sources if source in self._readers]
+        if any(reader.has_data for reader in own):
+            return True
+        return len(own) < len(branch.sources) and any(map(_has_partitions, part.members))
 
     def _piped(self, branch: Branch) -> JavaObject | EmptyRDD:
         assert branch.tag is not None
@@ -230,10 +248,10 @@ class Frontier:
 
 
 def _has_partitions(rdd: JavaObject) -> bool:
-    """Whether any RDD without parents below this one has a partition.
+    """Whether any RDD of one of Spark's own sources below this one has a partition.
 
     Spark puts an empty local relation in the place of a source without new data: no partition in Spark 4.3, one
-    without rows (a ParallelCollectionRDD, which nothing else in our plans is) before.
+    without rows (a ParallelCollectionRDD, which none of its own sources gives) before.
     """
     parents = rdd.dependencies()
     if parents.isEmpty():

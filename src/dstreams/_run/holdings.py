@@ -13,13 +13,12 @@ from pyspark.sql import functions as sf
 
 from dstreams._plan.identity import initial_id
 from dstreams._run.checkpoint import LOG, NEXT, PREVIOUS, STEPS, exchange_folder, folder_name
-from dstreams._run.files import Files, jvm_reason
+from dstreams._run.files import Files, jvm_reason, local_path
 from dstreams._run.layout import TICK
 from dstreams._run.page import Page, count, size_text
 from dstreams._run.program import OURS, read_program
 from dstreams._run.query_log import QueryLog
 from dstreams._run.session import private_session
-from dstreams._sources.write_ahead import local_path
 from dstreams.errors import CheckpointError
 
 if TYPE_CHECKING:

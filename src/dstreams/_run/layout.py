@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dstreams._sources.reader import reader_of
+
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark.sql import DataFrame
 
     from dstreams._plan.compiler import Plan
     from dstreams._plan.graph import Node
+    from dstreams._sources.reader import Reader
 
 __all__ = ["TICK", "Layout", "Place", "layout_of"]
 
@@ -54,17 +57,21 @@ class Layout:
         the last to the first.
     state : dict of str to Place
         Operations by id.
+    numbered : list of str
+        Ids of the sources that have a folder of their own, with the number of their place here.
     """
 
     sources: list[str]
     partitions: int
     operators: list[list[int]]
     state: dict[str, Place]
+    numbered: list[str]
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Layout:
         """Make a layout of what ``dataclasses.asdict`` gave for one."""
-        return cls(**{**data, "state": {id: Place(**place) for id, place in data["state"].items()}})
+        every = list(dict.fromkeys(data["sources"]))  # in files of before, which do not say
+        return cls(**{"numbered": every, **data, "state": {id: Place(**place) for id, place in data["state"].items()}})
 
     def same_state(self, other: Layout) -> bool:
         """Whether the state of both is at the same places, so that it need not be moved."""
@@ -77,13 +84,10 @@ class Layout:
         level = next(level for level, exchanges in enumerate(self.operators) if exchange in exchanges)
         return len(self.operators) - 1 - level
 
-    @property
-    def unique(self) -> list[str]:
-        """Ids of the sources in the order in which Spark numbers them."""
-        return list(dict.fromkeys(self.sources))
 
-
-def layout_of(plan: Plan, nodes: Iterable[Node], frames: dict[str, DataFrame] | None = None) -> Layout:
+def layout_of(
+    plan: Plan, nodes: Iterable[Node], readers: dict[Reader, str], frames: dict[str, DataFrame] | None = None
+) -> Layout:
     """Describe what a plan keeps where.
 
     Parameters
@@ -92,21 +96,25 @@ def layout_of(plan: Plan, nodes: Iterable[Node], frames: dict[str, DataFrame] | 
         The plan.
     nodes : iterable of Node
         Its nodes.
+    readers : dict of Reader to str
+        Ids of the sources that are this package's own.
     frames : dict of str to DataFrame, optional
-        Frames of the sources by id; None for an exchange, whose sources all have the batch time as their offset.
+        Frames of the others by id.
     """
-    leaves = _streams(plan.frame)
-    if frames is None:
-        sources = [TICK] * len(leaves)
-    else:
-        known = [(id, leaf) for id, frame in frames.items() for leaf in _streams(frame)]
-        sources = [next(id for id, leaf in known if leaf.equals(found)) for found in leaves]
+    known = [(id, leaf) for id, frame in (frames or {}).items() for leaf in _streams(frame)]
+    sources, numbered = [], []
+    for leaf in _streams(plan.frame):
+        if (reader := reader_of(leaf, readers)) is not None:
+            sources.append(readers[reader])
+        else:
+            sources.append(next(id for id, other in known if other.equals(leaf)))
+            numbered.append(sources[-1])
     state = {}
     for node in nodes:
         if node.step is not None and node.step in plan.steps:
             place = plan.steps[node.step]
             state[node.id] = Place(place.number, place.exchange, place.buckets, place.route)
-    return Layout(sources, plan.partitions, plan.operators, state)
+    return Layout(sources, plan.partitions, plan.operators, state, list(dict.fromkeys(numbered)))
 
 
 def _streams(frame: DataFrame) -> list[JavaObject]:

@@ -23,6 +23,7 @@ def show_logs() -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s dstreams: %(message)s", "%y/%m/%d %H:%M:%S"))
         log.addHandler(handler)
+        log.propagate = False  # to a root logger that somebody sets up later: each line would come twice
         if log.level == logging.NOTSET:
             log.setLevel(logging.INFO)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from dstreams._plan.compiler import lower
 from dstreams._plan.pipe import has_state
 from dstreams._plan.streaming_rdd import Read, StreamingRDD
 from dstreams._sources.dataframe import RowWriter
-from dstreams._sources.source import Source
+from dstreams._sources.source import NativeSource
 from dstreams._sources.start import FRESH
 from dstreams.errors import StreamingSideError, UnsupportedDStreamOperation
 
@@ -45,15 +45,14 @@ def native_frame(node: Node, context: PlanContext, session: SparkSession, schema
     rdd = _streamed(node, context, made)
     if has_state(rdd.stage):
         raise _cannot(next(up for up in made if up.step is not None), "it has a state that depends on batch times")
-    no_link: Any = None  # which native sources do not need
-    return lower(rdd.stage, lambda source: cast(Source, source).frame(session, no_link, FRESH), RowWriter(schema), node)
+    return lower(rdd.stage, lambda source: cast(NativeSource, source).frame(session, FRESH), RowWriter(schema), node)
 
 
 def _streamed(node: Node, context: PlanContext, made: dict[Node, StreamingRDD]) -> StreamingRDD:
     """Stages of a node, also where a program would compute it once for several readers."""
     if node not in made:
         parents = [_streamed(parent, context, made) for parent in node.parents]
-        if node.source is not None and not node.source.native:
+        if node.source is not None and not isinstance(node.source, NativeSource):
             raise _cannot(node, f"{node.source.describe()} is read by a reader of this package's own")
         if node.source is not None:
             made[node] = StreamingRDD(Read(node.source), context)

@@ -16,9 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dstreams._plan.workers import worker_environment
-from dstreams._run.files import jvm_reason
-from dstreams._sources.write_ahead import local_path
+from dstreams._run.files import jvm_reason, local_path
 from dstreams._version import __version__
 from dstreams.errors import ClusterError
 
@@ -165,14 +163,13 @@ class _Look:
 
 def _ask(sc: SparkContext, token: str | None) -> list[_Found]:
     """Run tasks on all cores there are, which reaches most executors; others are noticed in the batch they fail."""
-    with worker_environment(sc):
-        tasks = max(sc.defaultParallelism, 2)
-        try:
-            return sc.parallelize(range(tasks), tasks).mapPartitions(_Look(token)).collect()
-        except Exception as error:
-            log.debug("the first job on the executors failed", exc_info=error)
-            text = missing(str(error)) or f"a first job on the executors failed: {jvm_reason(error)}"
-            raise ClusterError(text) from None
+    tasks = max(sc.defaultParallelism, 2)
+    try:
+        return sc.parallelize(range(tasks), tasks).mapPartitions(_Look(token)).collect()
+    except Exception as error:
+        log.debug("the first job on the executors failed", exc_info=error)
+        text = missing(str(error)) or f"a first job on the executors failed: {jvm_reason(error)}"
+        raise ClusterError(text) from None
 
 
 def _put_token(folder: str) -> str:

@@ -7,12 +7,15 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from dstreams._plan.compiler import compile_plan
 from dstreams._plan.graph import Graph
 from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
+from dstreams._run.backpressure import RateEstimator, backpressure_of
 from dstreams._run.batch import BatchSide
 from dstreams._run.checkpoint import exchange_folder, files_of
 from dstreams._run.exchange import Exchange
@@ -23,13 +26,15 @@ from dstreams._run.nodes import check_nodes
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, ReceiverInfo, Time, now_ms
 from dstreams._run.reads import Reads
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
-from dstreams._run.stream import Stopped, start_stream
+from dstreams._run.stream import start_stream
 from dstreams._run.waiting import Waiting
 from dstreams._run.world import World
-from dstreams._sources.link import CLOCK, Link
-from dstreams._sources.source import Source
+from dstreams._sources.blocks import RateLimit
+from dstreams._sources.reader import Reader, Stopped, reader_frame
+from dstreams._sources.receiver import ReceiverReader
+from dstreams._sources.source import DriverSource, NativeSource, Source
 from dstreams._sources.start import FRESH
-from dstreams._sources.tick import tick_frame
+from dstreams._sources.tick import TickReader
 from dstreams.errors import BatchError, CheckpointError, DStreamError
 
 if TYPE_CHECKING:
@@ -100,12 +105,11 @@ class Query:
         self._bus = bus
         self._checkpoint = checkpoint
         self._recovery = recovery
-        self._sources = [node.source for node in graph.nodes if node.source]
+        self._inputs = [node for node in graph.nodes if node.source is not None]
+        self._sources = [node.source for node in self._inputs if node.source is not None]
         logical = all(source.logical for source in self._sources if not source.initial)
         self.clock = world.clock(interval_ms, logical, paced)
         self._world = world
-        self._link = Link()
-        self._inputs: dict[int, InputInfo] = {}
         self._changed = threading.Condition()
         self._batch_thread: threading.Thread | None = None
         self._stopping = False
@@ -115,6 +119,10 @@ class Query:
         self._offsets: str | None = None
         self._level: str | None = None
         self._frames: dict[str, DataFrame] = {}
+        self._readers: dict[Source, Reader] = {}
+        self._backpressure = backpressure_of(sc._conf.get, interval_ms)
+        self._estimators: dict[int, tuple[RateLimit, RateEstimator]] = {}
+        self._ids: dict[Reader, str] = {}
         try:
             stateful = any(node.step is not None for node in graph.live())
             check_nodes(sc, checkpoint if stateful else None)
@@ -125,32 +133,41 @@ class Query:
                     self.clock.resume(*times)
             self.placement = place(graph, plan_context(sc, parallelism))
             session = private_session(sc, checkpoint)
-            self._link.serve(CLOCK, self.clock)
-            self._link.when_all_open = self.clock.wait_for_first
-            self._frames[TICK] = tick_frame(session, self._link)
+            tick = TickReader(self.clock)
+            tick.committed = recovery.committed_tick() if recovery is not None else None
+            self._ids[tick] = TICK
             self.plan = compile_plan(
                 self.placement,
                 lambda source: self._frame(cast(Source, source), session),
-                self._frames[TICK],
+                reader_frame(session, tick, failed=self._source_failed),
                 lambda op, partitions: bucket_ids(sc, op, partitions),
             )
             session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
         except BaseException:
-            self._link.close()
             if recovery is not None:
                 recovery.close()
             raise
         self.batches = BatchSide(
-            sc, graph, self.placement, self.plan, bus, max(remember_ms, interval_ms), self._batch_failed,
+            sc, graph, self.placement, self.plan, self._readers, bus, max(remember_ms, interval_ms), self._batch_failed,
             world.output,
         )  # fmt: skip
 
     def _frame(self, source: Source, session: SparkSession) -> DataFrame:
-        node = next(node for node in self._graph.nodes if node.source is source)
+        number, node = next((number, node) for number, node in enumerate(self._inputs) if node.source is source)
         start = FRESH if self._recovery is None else self._recovery.start_of(node)
-        frame = source.frame(session, self._link, start)
-        self._frames[node.id] = frame
-        return frame
+        if isinstance(source, NativeSource):
+            self._frames[node.id] = frame = source.frame(session, start)
+            return frame
+        assert isinstance(source, DriverSource)
+        report = partial(self._receiver_event, number, source.describe())
+        reader = source.reader(replace(start, report=report), self._sc)
+        reader.committed = start.committed
+        if self._backpressure is not None and isinstance(reader, ReceiverReader):
+            reader.limit.pressed = self._backpressure.initial or None
+            self._estimators[number] = reader.limit, RateEstimator(self._backpressure)
+        self._readers[source] = reader
+        self._ids[reader] = node.id
+        return reader_frame(session, reader, lambda: self.clock.due() is not None, self._source_failed)
 
     # ------------------------------------------------------------------ start
 
@@ -168,10 +185,10 @@ class Query:
         for number, placement in enumerate(self.placement.exchanges, 1):
             inner, name = f"{directory}/{exchange_folder(number)}", f"{self._name}, exchange {number}"
             self.batches.exchanges.append(Exchange(self._sc, placement, inner, name, self._hush))
-        layouts = [layout_of(self.plan, self.placement.lifted, self._frames)]
+        layouts = [layout_of(self.plan, self.placement.lifted, self._ids, self._frames)]
         self.batches.reads = Reads(files_of(self._sc, directory), layouts[0])
         if self._recovery is not None:
-            layouts += [layout_of(inner.plan, inner.placement.lifted) for inner in self.batches.exchanges]
+            layouts += [inner.layout() for inner in self.batches.exchanges]
             self._recovery.begin(layouts)
         return directory
 
@@ -193,6 +210,8 @@ class Query:
             directory = self.prepare()
             for number, exchange in enumerate(self.batches.exchanges, 1):
                 exchange.start(*(self._recovery.exchange(number) if self._recovery is not None else (None, False)))
+            for reader in self._readers.values():
+                reader.open()
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
             self._jquery = start_stream(self.plan.frame, self.on_batch, interval_ms, directory, self._name)
         except BaseException as error:
@@ -224,7 +243,11 @@ class Query:
             raise Stopped("another program has the directory")
         with self._changed:
             self._batch_thread = threading.current_thread()
-            inputs, self._inputs = self._inputs, {}
+        inputs = {
+            number: InputInfo(number, reader.records, reader.name)
+            for number, source in enumerate(self._sources)
+            if (reader := self._readers.get(source)) is not None and reader.records is not None
+        }
         due_ms, begun_ms = self.clock.begun() or (now_ms(),) * 2
         info = BatchInfo(Time(when.now_ms), due_ms, inputs, _processingStartTime=begun_ms)
         try:
@@ -232,11 +255,27 @@ class Query:
         finally:
             self._batch_thread = None
             self.clock.complete()
+        self._adjust_rates(info)
         if not committed or not self._world.may_commit():
             self._give_up()
             raise Stopped("the batch failed")
         if not self._still_the_driver():
             raise Stopped("another program has the directory")
+
+    def _source_failed(self, error: Exception) -> None:
+        """End the query, whose next batch cannot be made; nothing of it is committed."""
+        if self._sc._jsc is None or self._sc._jsc.sc().isStopped():  # that is all there is to say of it
+            self._hush()
+        else:
+            self._batch_failed(as_user_error(error, "the streaming query"))
+            self._give_up()
+
+    def _adjust_rates(self, info: BatchInfo) -> None:
+        """Let receivers take as much as the program can follow."""
+        for number, (limit, estimator) in self._estimators.items():
+            records = info.streamIdToInputInfo()[number].numRecords()
+            rate = estimator.measured(info.processingEndTime(), records, info.processingDelay(), info.schedulingDelay())
+            limit.pressed = limit.pressed if rate is None else rate
 
     def _still_the_driver(self) -> bool:
         try:
@@ -284,12 +323,7 @@ class Query:
                     return explained
         return error
 
-    def took(self, stream: int, records: int, description: str) -> None:
-        """Note how many records a receiver gave to the batch that is being made."""
-        with self._changed:
-            self._inputs[stream] = InputInfo(stream, records, description)
-
-    def receiver_event(self, stream: int, name: str, event: str, text: str) -> None:
+    def _receiver_event(self, stream: int, name: str, event: str, text: str) -> None:
         """Log what a receiver says of itself, and tell the listeners."""
         (log.warning if event in ("error", "waiting") else log.info)("%s: %s", name, text)
         error = text if event in ("error", "stopped") else ""
@@ -414,9 +448,10 @@ class Query:
             self._level = None
         for exchange in self.batches.exchanges:
             self._quietly(exchange.close)
+        for reader in self._readers.values():
+            self._quietly(reader.stop)
         for source in self._sources:
             self._quietly(source.close)
-        self._link.close()
         if self._sc._jsc is not None:
             self._quietly(self.batches.forget_all)
         if self._offsets is not None:

@@ -51,5 +51,7 @@ class Reads:
         return found
 
     def _own(self, node: Node, name: str) -> str:
-        path = f"sources/{self._layout.unique.index(node.id)}/{name}"
+        if node.id not in self._layout.numbered:
+            return ""
+        path = f"sources/{self._layout.numbered.index(node.id)}/{name}"
         return self._files.read(path).decode() if self._files.exists(path) else ""

@@ -21,10 +21,10 @@ from dstreams._run.checkpoint import (
     move_names,
 )
 from dstreams._run.layout import TICK, Layout
+from dstreams._run.log_folder import log_folder
 from dstreams._run.program import Program, hashing, save_program
 from dstreams._run.query_log import Position, QueryLog
 from dstreams._run.upgrade import Upgrade
-from dstreams._sources.driver_files import DriverFiles
 from dstreams._sources.start import Start
 from dstreams.errors import CheckpointError
 
@@ -69,7 +69,6 @@ class Recovery:
         self._payload = payload
         self._saved = saved
         self._ownership = Ownership(self._files)
-        self._log_files = DriverFiles(sc)
         self.position: Position | None = None
 
     def open(self) -> None:
@@ -101,7 +100,6 @@ class Recovery:
 
     def close(self) -> None:
         """Let others have the directory."""
-        self._log_files.close_all()
         self._ownership.release()
 
     # ------------------------------------------------------------------ where to go on
@@ -119,6 +117,10 @@ class Recovery:
         done = int(before["time"]) if before else None
         return zero_ms, done, int(at["time"]) if self.position.pending else None
 
+    def committed_tick(self) -> dict[str, Any] | None:
+        """Offset of the tick at the end of the last batch that was committed."""
+        return self._tick(self.position.done.sources) if self.position is not None and self.position.done else None
+
     def start_of(self, node: Node) -> Start:
         """From where a source goes on."""
         position = committed = None
@@ -129,8 +131,7 @@ class Recovery:
             position, committed = (_offset(offsets.get(node.id)) for offsets in (at, done))
             if node.source is not None and node.source.initial and committed is None and self._has_state(node.id):
                 position = committed = {"n": 1}  # its operation goes on with what it has
-        folder = f"{self._files.root}/{LOG}/{folder_name(node.id)}"
-        return Start(position, committed, folder, self._log_files)
+        return Start(position, committed, log_folder(self._files, f"{LOG}/{folder_name(node.id)}"))
 
     def _has_state(self, initial: str) -> bool:
         assert self._saved is not None and self.position is not None

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pyspark.java_gateway import ensure_callback_server_started
 
+from dstreams._sources.reader import Stopped
+
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark.sql import DataFrame
 
-__all__ = ["Stopped", "start_stream"]
+__all__ = ["start_stream"]
 
 
 OnBatch = Callable[["JavaObject", int], None]
-
-
-class Stopped(Exception):
-    """Raised into Spark from our callback, to end a query before a batch; short, since Spark searches its text."""
 
 
 class _OurStop(logging.Filter):

@@ -24,10 +24,10 @@ from dstreams._run.checkpoint import LOG, NEXT, exchange_folder, folder_name, mo
 from dstreams._run.layout import TICK, Layout, Place
 from dstreams._run.program import OURS, Program, save_program
 from dstreams._run.query_log import Offsets, Position, QueryLog
-from dstreams._run.rdd_source import rdd_frame
 from dstreams._run.session import private_session
 from dstreams._run.spread import can_spread, misplaced, spread, total
 from dstreams._run.stream import start_stream
+from dstreams._sources.reader import Offset, Reader, reader_frame
 from dstreams.errors import UpgradeError
 
 if TYPE_CHECKING:
@@ -156,8 +156,8 @@ class Upgrade:
 
     def _copy_source_logs(self) -> None:
         """Some sources (files) have a log of their own in a folder with their number."""
-        before = {source: number for number, source in enumerate(self.old.layouts[0].unique)}
-        for number, source in enumerate(self.new.layouts[0].unique):
+        before = {source: number for number, source in enumerate(self.old.layouts[0].numbered)}
+        for number, source in enumerate(self.new.layouts[0].numbered):
             if source in before:
                 self.files.copy(f"sources/{before[source]}", f"{NEXT}/sources/{number}")
 
@@ -189,11 +189,9 @@ class Upgrade:
         directory = f"{self.files.root}/{folder}"
         session = private_session(self.sc, directory)
         session.conf.set("spark.sql.shuffle.partitions", str(layout.partitions))
-        stored = self._stored(session, layout)
-        rows = stored._jdf.queryExecution().toRdd()
-        frame = rdd_frame(session, STORED, lambda: 0, lambda _: rows)
-        for level, exchanges in enumerate(layout.operators):
-            frame = stateful(frame, TakeOver(exchanges), STORED, f"state-{level}")
+        frame = reader_frame(session, _StoredReader(self._stored(session, layout)))
+        for exchanges in layout.operators:
+            frame = stateful(frame, TakeOver(exchanges), STORED)
 
         def run(jdf: JavaObject, _: int) -> None:
             jdf.queryExecution().toRdd().count()
@@ -273,6 +271,30 @@ class Upgrade:
         if not number:
             return self.position.batch - self.position.pending
         return QueryLog(self.files.below(exchange_folder(number))).find(str(self._done_ms()))
+
+
+class _StoredReader(Reader):
+    """Gives entries of an old state as the one batch of a query.
+
+    Parameters
+    ----------
+    entries : DataFrame
+        In the schema of :data:`STORED`.
+    """
+
+    name = "dstreams-state"
+    schema = STORED
+
+    def __init__(self, entries: DataFrame) -> None:
+        self._entries = entries
+
+    def latest(self, previous: Offset | None) -> Offset:
+        """The one offset."""
+        return 0
+
+    def batch(self, start: Offset | None, end: Offset) -> DataFrame:
+        """All entries."""
+        return self._entries
 
 
 def _entries(session: SparkSession, location: str, layout: Layout, place: Place, batch: int) -> DataFrame:

@@ -1,25 +1,54 @@
-"""Records that come one by one, collected to blocks; and how many of them may come in a second."""
+"""Records on their way from a receiver to a batch: blocks of them, how they are collected, and how many may come."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Blocks", "RateLimit"]
+from dstreams._plan.chunks import write_chunk
 
-_BLOCK_RECORDS = 10_000
-"""A block is passed on when it has so many records, whatever the time."""
+__all__ = ["Block", "Collector", "RateLimit", "pickled"]
+
+_BLOCK_RECORDS = 2_000
+_BLOCK_BYTES = 1 << 20
+_PLAIN = (str, bytes, int, float, bool, type(None))
+"""Kinds of records that can always be pickled."""
 
 
-class Blocks:
-    """Collects records for a moment, since each block that is passed on costs a write to the log.
+class Block(NamedTuple):
+    """Records as the bytes that are kept, written ahead, and read by a worker; and how many they are."""
+
+    data: bytes
+    records: int
+
+
+def pickled(records: list[Any]) -> list[Block]:
+    """Cut a list of records into blocks, each a chunk of a bounded size.
+
+    Raises
+    ------
+    pickle.PicklingError
+        If a record cannot be pickled; it is named, and nothing has been taken.
+    """
+    if len(records) > _BLOCK_RECORDS:
+        pieces = (records[at : at + _BLOCK_RECORDS] for at in range(0, len(records), _BLOCK_RECORDS))
+        return [block for piece in pieces for block in pickled(piece)]
+    data = write_chunk(records)
+    if len(data) <= _BLOCK_BYTES or len(records) == 1:
+        return [Block(data, len(records))]
+    half = len(records) // 2
+    return pickled(records[:half]) + pickled(records[half:])
+
+
+class Collector:
+    """Collects single records for a moment, since each list that is passed on costs a write to the log.
 
     Parameters
     ----------
     put : callable
-        Takes a block.
+        Takes a list of records.
     seconds : float
         How long records are collected.
     """
@@ -33,7 +62,15 @@ class Blocks:
         self._thread: threading.Thread | None = None
 
     def add(self, record: Any) -> None:
-        """Take a record."""
+        """Take a record.
+
+        Raises
+        ------
+        pickle.PicklingError
+            If it cannot be pickled: told to who stores it, and not when others that came with it are passed on.
+        """
+        if type(record) not in _PLAIN:
+            write_chunk([record])
         with self._lock:
             self._records.append(record)
             full = len(self._records) >= _BLOCK_RECORDS
@@ -47,8 +84,8 @@ class Blocks:
         """Pass on what has been collected."""
         with self._lock:
             if self._records:
-                block, self._records = self._records, []
-                self._put(block)
+                records, self._records = self._records, []
+                self._put(records)
 
     def close(self) -> None:
         """Pass on the last records, and end."""
@@ -67,14 +104,29 @@ class RateLimit:
     ----------
     rate : float
         Records per second; 0 for no limit.
+    seconds : float
+        Records of so much time may come at once.
     now : callable
         Gives the time in seconds.
+
+    Attributes
+    ----------
+    pressed : float, optional
+        Rate that the program can follow, where that is measured; the smaller of the two counts.
     """
 
-    def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self.pressed: float | None = None
         self._rate = rate
+        self._seconds = seconds
         self._now = now
         self._free = 0.0
+
+    @property
+    def at_once(self) -> int | None:
+        """How many records may be taken before the next wait; None for any number."""
+        rate = self._current()
+        return None if rate is None else max(1, int(rate * self._seconds))
 
     def spend(self, records: int, wait: Callable[[float], Any]) -> None:
         """Account for records, and wait until the next may come.
@@ -86,8 +138,12 @@ class RateLimit:
         wait : callable
             Waits so many seconds.
         """
-        if self._rate <= 0:
-            return
-        now = self._now()
-        self._free = max(now, self._free) + records / self._rate
-        wait(self._free - now)
+        rate = self._current()
+        if rate is not None:
+            now = self._now()
+            self._free = max(now, self._free) + records / rate
+            wait(self._free - now)
+
+    def _current(self) -> float | None:
+        rates = [rate for rate in (self._rate, self.pressed) if rate]
+        return min(rates, default=None)

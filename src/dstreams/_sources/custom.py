@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dstreams._sources.receiver import ReceiverReader, ReceiverSource, Settings, Wiring
+from dstreams._sources.receiver import ReceiverReader, ReceiverSource, Settings
+from dstreams._sources.start import Start
 from dstreams.errors import ReceiverStopped
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
 
 __all__ = ["CustomSource", "Supervised"]
 
@@ -29,33 +33,35 @@ class Supervisor(ReceiverReader):
 
     Parameters
     ----------
+    name : str
+        Name of the stream.
     receiver : Supervised
         The receiver.
-    wiring : Wiring
-        What it is connected to.
+    stream : int
+        Number of the stream.
+    start : Start
+        From where it goes on.
+    settings : Settings
+        Its settings.
     """
 
-    def __init__(self, receiver: Supervised, stream: int, wiring: Wiring) -> None:
-        super().__init__(wiring)
+    def __init__(self, name: str, receiver: Supervised, stream: int, start: Start, settings: Settings) -> None:
+        super().__init__(name, start, settings)
         self.stream = stream
         self._receiver = receiver
-
-    def describe(self) -> str:
-        """Name of the stream with what the receiver calls itself."""
-        return f"receiverStream({self._receiver})"
-
-    def open(self) -> None:
-        """Make what the receiver's threads wait for, and start."""
-        threading.excepthook = _quiet_end(threading.excepthook)
         self._wakes = threading.Event()
         self._telling = threading.Lock()
         self._told_start = False
         self._ended = False
         self._delay: float | None = None
         self._why = ""
+
+    def open(self) -> None:
+        """Start."""
+        _let_threads_end_quietly()
         super().open()
 
-    def receive(self) -> Iterator[list[Any]]:
+    def receive(self) -> None:
         """Let the receiver run until it is to be started again, or for good."""
         while not self._stopped.is_set():
             self._wakes.clear()
@@ -74,12 +80,11 @@ class Supervisor(ReceiverReader):
                 self._receiver.onStop()
             except Exception as error:
                 self.say("error", f"onStop: {type(error).__name__}: {error}")
-            self.blocks.flush()
+            self.collector.flush()
             if self._ended and not self._stopped.is_set():
                 self.say("stopped", self._why)
                 self._stopped.wait()
             self._stopped.wait(self._settings.restart_seconds if self._delay is None else self._delay)
-        yield from ()
 
     def interrupt(self) -> None:
         """Let the receiver end."""
@@ -125,14 +130,27 @@ class Supervisor(ReceiverReader):
         return f"starting again in {seconds:g} s"
 
 
-def _quiet_end(before: Callable[[threading.ExceptHookArgs], Any]) -> Callable[[threading.ExceptHookArgs], Any]:
-    """Hook that says nothing of a thread that ends because its receiver was stopped while it stored something."""
+class _QuietEnd:
+    """Hook of threads that says nothing of one that ends because its receiver was stopped while it stored something.
 
-    def hook(args: threading.ExceptHookArgs) -> None:
+    Parameters
+    ----------
+    before : callable
+        The hook that takes all else. Each has its own, since a program may have put a hook of its own around an
+        earlier one of these.
+    """
+
+    def __init__(self, before: Callable[[threading.ExceptHookArgs], Any]) -> None:
+        self._before = before
+
+    def __call__(self, args: threading.ExceptHookArgs) -> None:
         if not issubclass(args.exc_type, ReceiverStopped):
-            before(args)
+            self._before(args)
 
-    return hook
+
+def _let_threads_end_quietly() -> None:
+    if not isinstance(threading.excepthook, _QuietEnd):
+        threading.excepthook = _QuietEnd(threading.excepthook)
 
 
 def _text(message: str, error: BaseException | None) -> str:
@@ -148,14 +166,12 @@ class CustomSource(ReceiverSource):
         The receiver.
     stream : int
         Number of the stream.
-    parallelism, name, settings, status
+    settings : Settings
         As every receiver has them.
     """
 
-    def __init__(
-        self, receiver: Supervised, stream: int, parallelism: int, name: str, settings: Settings, status: Any = None
-    ) -> None:
-        super().__init__(parallelism, name, settings, status)
+    def __init__(self, receiver: Supervised, stream: int, settings: Settings) -> None:
+        super().__init__(settings)
         self._receiver = receiver
         self._stream = stream
 
@@ -163,6 +179,6 @@ class CustomSource(ReceiverSource):
         """Name of the stream with what the receiver calls itself."""
         return f"receiverStream({self._receiver})"
 
-    def reader(self, wiring: Wiring) -> ReceiverReader:
+    def reader(self, start: Start, sc: SparkContext) -> ReceiverReader:
         """Make the receiver's supervisor."""
-        return Supervisor(self._receiver, self._stream, wiring)
+        return Supervisor(self.describe(), self._receiver, self._stream, start, self.settings)

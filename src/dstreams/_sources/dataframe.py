@@ -11,8 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.conversion import ArrowTableToRowsConversion, LocalDataToArrowConversion
 from pyspark.sql.types import StructType
 
-from dstreams._sources.link import Link
-from dstreams._sources.source import Source
+from dstreams._sources.source import NativeSource
 from dstreams._sources.start import Start
 from dstreams.errors import DStreamTypeError, DStreamValueError
 
@@ -62,7 +61,7 @@ class RowWriter:
             yield from LocalDataToArrowConversion.convert(block, self.schema, False).to_batches()
 
 
-class DataFrameSource(Source):
+class DataFrameSource(NativeSource):
     """Rows of a streaming DataFrame.
 
     Parameters
@@ -91,13 +90,11 @@ class DataFrameSource(Source):
             )
         return self.__dict__
 
-    native = True
-
     def describe(self) -> str:
         """Name of the stream with its number."""
         return f"dataFrameStream({self._number})"
 
-    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
+    def frame(self, session: SparkSession, start: Start) -> DataFrame:
         """Return the frame in the query's own session."""
         if isinstance(self._frame, DataFrame):
             return moved(self._frame, session)

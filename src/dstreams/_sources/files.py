@@ -18,8 +18,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dstreams._sources.link import Link
-from dstreams._sources.source import Read, Source
+from dstreams._sources.source import NativeSource, Read
 from dstreams._sources.start import Start
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def read_lines(batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
                 yield line.decode("utf-8", "replace")
 
 
-class _Directory(Source):
+class _Directory(NativeSource):
     """A directory that is watched for new files.
 
     Parameters
@@ -52,7 +51,6 @@ class _Directory(Source):
         Remember window in ms.
     """
 
-    native = True
     operation: str
     format: str
     modified: str
@@ -66,7 +64,7 @@ class _Directory(Source):
         """Name of the stream with its directory."""
         return f"{self.operation}({self.directory})"
 
-    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
+    def frame(self, session: SparkSession, start: Start) -> DataFrame:
         """Streaming frame of new files; which ones were read is in the file source's own log."""
         reader = session.readStream.format(self.format).option("maxFileAge", f"{self._remember_ms}ms")
         if self.format == "binaryFile":

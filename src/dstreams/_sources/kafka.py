@@ -24,8 +24,7 @@ from dstreams._sources.kafka_records import (
     parse_offsets,
     ranges_between,
 )
-from dstreams._sources.link import Link
-from dstreams._sources.source import Read, Source
+from dstreams._sources.source import NativeSource, Read
 from dstreams._sources.start import Start
 from dstreams.errors import DStreamStateError
 
@@ -179,7 +178,7 @@ class Topics:
         return self.only
 
 
-class KafkaSource(Source):
+class KafkaSource(NativeSource):
     """Records of topics.
 
     Parameters
@@ -200,7 +199,6 @@ class KafkaSource(Source):
         Whether offsets are committed to the consumer group after each batch.
     """
 
-    native = True
     decode: KafkaDecoder
 
     def __init__(
@@ -230,7 +228,7 @@ class KafkaSource(Source):
         """Say where it reads."""
         return f"{self.describe()}: from {self._parameters.servers}"
 
-    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
+    def frame(self, session: SparkSession, start: Start) -> DataFrame:
         """Streaming frame of records.
 
         A first start asks the brokers where partitions begin and end, so that "latest" is what is latest now, and not

@@ -1,7 +1,7 @@
 """Records of a Kinesis stream: one thread per shard beside the driver, sequence numbers in the query's offset log.
 
 Kinesis cannot say where a shard ends now; who wants to know must read it. So the shards are read where the offsets are
-made, and the records travel to the tasks with their partitions, as those of receivers do. A batch that is run again
+made, and the records travel to the tasks as those of receivers do. A batch that is run again
 reads its sequence numbers once more: no write-ahead log is needed, as long as Kinesis keeps the records.
 """
 
@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
 
 from dstreams._plan.chunks import read_chunks
-from dstreams._sources.link import Link, Remote
-from dstreams._sources.parts import MAX_WAITING_BYTES, ChunkPartition, ChunkReader, packed
-from dstreams._sources.register import load_stream
-from dstreams._sources.source import Reporting
+from dstreams._sources.blocks import pickled
+from dstreams._sources.reader import Cut, Offset, Reader
+from dstreams._sources.receiver import MAX_WAITING_BYTES, cut
+from dstreams._sources.source import DriverSource
 from dstreams._sources.start import Start
-from dstreams._sources.voice import Voice
 from dstreams.errors import DStreamStateError
 
 if TYPE_CHECKING:
@@ -114,63 +112,78 @@ class _Shard:
         self.records: deque[tuple[int, bytes]] = deque()
 
 
-class KinesisReader(ChunkReader):
+class KinesisReader(Reader):
     """Reader of all shards.
 
     Parameters
     ----------
+    name : str
+        Name of the operation with the stream.
     account : Account
         How to reach the stream.
-    status : Remote
-        Object of the driver that logs what happens.
     positions : dict of str to str
         Where each shard begins, or where the query's offset log ends.
+    report : callable
+        ``(event, text)``: takes what happens, for the log and the listeners.
+    parallelism : int
+        Number of partitions of a large batch.
     """
 
-    def __init__(self, account: Account, status: Remote, positions: Positions) -> None:
+    def __init__(
+        self,
+        name: str,
+        account: Account,
+        positions: Positions,
+        report: Callable[[str, str], None],
+        parallelism: int,
+    ) -> None:
+        self.name = name
+        self.records = 0
         self._account = account
-        self._status = status
+        self._report = report
+        self._parallelism = parallelism
         self._first = positions
+        self._stopped = threading.Event()
+        self._lock = threading.Condition()
+        self._waiting_bytes = 0
+        self._said = ""
+        self._shards: dict[str, _Shard] = {}
+        self._threads: dict[str, threading.Thread] = {}
 
     def open(self) -> None:
         """Start to read."""
-        self._stopped = threading.Event()
-        self._voice = Voice(self._status, self._stopped.set)
-        self._lock = threading.Condition()
-        self._waiting_bytes = 0
         self._client = self._account.client()
         self._shards = {shard: _Shard(position) for shard, position in self._first.items()}
-        self._threads: dict[str, threading.Thread] = {}
         for shard in self._first:
             self._begin(shard)
         self._find_new()
-        self._voice.say("started", f"reading {len(self._threads)} shard(s)")
+        self._say("started", f"reading {len(self._threads)} shard(s)")
 
     # ------------------------------------------------------------------ what Spark asks
 
-    def initialOffset(self) -> dict[str, Any]:
-        """Return the offset before the first batch."""
-        return {"shards": self._first}
+    def latest(self, previous: Offset | None) -> Offset:
+        """Sequence numbers of the last records of each shard.
 
-    def latestOffset(self, start: dict[str, Any] | None = None, limit: Any = None) -> dict[str, Any]:
-        """Offset up to which there is data."""
+        The first batch has no records: its offset says where the stream begins, which another process that has to run
+        it again could not know.
+        """
+        if previous is None:
+            return {"shards": dict(sorted(self._first.items()))}
         with self._lock:
             return {"shards": {shard: read.end for shard, read in sorted(self._shards.items())}}
 
-    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
-        """One partition for each shard that has something new, more where it has much."""
-        found: list[ChunkPartition] = []
-        total = 0
+    def batch(self, start: Offset | None, end: Offset) -> Cut | None:
+        """What is new in each shard."""
+        before = self._first if start is None else start["shards"]
+        chunks: list[bytes] = []
+        self.records = 0
         for shard, last in end["shards"].items():
-            records = self._between(shard, start["shards"].get(shard, ""), last)
-            if records:
-                total += len(records)
-                found += packed(records, sum(map(len, records)) // len(records))
-        if total:
-            self._voice.tell("took", total)
-        return found
+            records = self._between(shard, before.get(shard, ""), last)
+            self.records += len(records)
+            chunks += [block.data for block in pickled(records)] if records else []
+        return cut(chunks, self.records, self._parallelism)
 
-    def commit(self, end: dict[str, Any]) -> None:
+    def commit(self, end: Offset) -> None:
         """Forget what has been processed."""
         with self._lock:
             for shard, position in end["shards"].items():
@@ -183,19 +196,23 @@ class KinesisReader(ChunkReader):
             self._lock.notify_all()
 
     def stop(self) -> None:
-        """End; called when the query has ended."""
-        if stopped := getattr(self, "_stopped", None):
-            stopped.set()
-            for thread in list(self._threads.values()):
-                thread.join(STOP_SECONDS)
+        """End."""
+        self._stopped.set()
+        for thread in list(self._threads.values()):
+            thread.join(STOP_SECONDS)
+
+    def _say(self, event: str, text: str) -> None:
+        """Report what happened, once as long as it stays the same."""
+        if text != self._said:
+            self._said = text
+            self._report(event, text)
 
     # ------------------------------------------------------------------ reading
 
     def _between(self, shard: str, start: str, end: str) -> list[bytes]:
-        last = _number(end)
-        if last is None or start == end:
+        first, last = _number(start), _number(end)
+        if last is None or first == last:  # nothing has come, but the shard may have ended
             return []
-        first = _number(start)
         with self._lock:
             read = self._shards.get(shard)
             if read is not None and read.base == start:
@@ -251,7 +268,7 @@ class KinesisReader(ChunkReader):
             except Exception as error:
                 iterator = None
                 if "ExpiredIterator" not in type(error).__name__:
-                    self._voice.say("error", f"{shard}: {error}; trying again every {RETRY_SECONDS:g} s")
+                    self._say("error", f"{shard}: {error}; trying again every {RETRY_SECONDS:g} s")
                     self._stopped.wait(RETRY_SECONDS)
                 continue
             records = [(int(record["SequenceNumber"]), record["Data"]) for record in answer["Records"]]
@@ -264,9 +281,7 @@ class KinesisReader(ChunkReader):
                 if iterator is None:  # split or merged, and read to its end
                     read.end += "!"
                 while self._waiting_bytes > MAX_WAITING_BYTES and not self._stopped.is_set():
-                    self._voice.say(
-                        "waiting", f"{MAX_WAITING_BYTES >> 20} MiB wait for a batch, reading no more until then"
-                    )
+                    self._say("waiting", f"{MAX_WAITING_BYTES >> 20} MiB wait for a batch, reading no more until then")
                     self._lock.wait(1)
             if iterator is None:
                 self._find_new_again()
@@ -280,7 +295,7 @@ class KinesisReader(ChunkReader):
                 self._find_new()
                 return
             except Exception as error:
-                self._voice.say("error", f"{error}; trying again every {RETRY_SECONDS:g} s")
+                self._say("error", f"{error}; trying again every {RETRY_SECONDS:g} s")
                 self._stopped.wait(RETRY_SECONDS)
 
     def _find_new(self) -> None:
@@ -320,7 +335,7 @@ class KinesisDecoder:
         return map(self._decoder, read_chunks(batches))
 
 
-class KinesisSource(Reporting):
+class KinesisSource(DriverSource):
     """Records of a Kinesis stream.
 
     Parameters
@@ -331,20 +346,17 @@ class KinesisSource(Reporting):
         Whether a first start begins with what comes from then on; else with what Kinesis still has.
     decoder : callable
         Bytes to anything.
-    name : str
-        Unique name of the stream.
-    status : object
-        Object of the driver with ``receiver(event, text)``.
+    parallelism : int
+        Number of partitions of a large batch.
     """
 
     def __init__(
-        self, account: Account, latest: bool, decoder: Callable[[bytes | None], Any], name: str, status: Any
+        self, account: Account, latest: bool, decoder: Callable[[bytes | None], Any], parallelism: int
     ) -> None:
-        super().__init__(status)
         self.decode = KinesisDecoder(decoder)
         self._account = account
         self._latest = latest
-        self._name = name
+        self._parallelism = parallelism
 
     def describe(self) -> str:
         """Name of the operation with the stream."""
@@ -354,8 +366,8 @@ class KinesisSource(Reporting):
         """Say where it is."""
         return f"{self.describe()}: in {self._account.region}"
 
-    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
-        """Streaming frame of chunks of bytes.
+    def reader(self, start: Start, sc: SparkContext) -> KinesisReader:
+        """Make what reads the shards.
 
         A first start asks Kinesis, so that a stream that does not exist, or credentials that are wrong, are told before
         anything runs.
@@ -374,8 +386,7 @@ class KinesisSource(Reporting):
             # A shard that was made of others is begun when those have been read, unless they are gone.
             first = [shard for shard, parents in listed.items() if not any(parent in listed for parent in parents)]
             positions = dict.fromkeys(listed if self._latest else first, begin)
-        reader = KinesisReader(self._account, link.serve(self._name, self.status), positions)
-        return load_stream(session, link, self._name, reader)
+        return KinesisReader(self.describe(), self._account, positions, start.report, self._parallelism)
 
 
 def _meaning(error: Exception, account: Account) -> str:

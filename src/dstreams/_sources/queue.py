@@ -1,91 +1,51 @@
-"""queueStream: one prepared RDD per batch.
-
-The queue stays in the driver, because its elements are RDDs there; the reader asks for one element per batch.
-"""
+"""queueStream: one prepared RDD per batch, as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark import RDD
 
 from dstreams._plan.chunks import write_chunk
 from dstreams._plan.worker_errors import exception_text, worker_traceback
-from dstreams._sources.link import CLOCK, Link, Remote
-from dstreams._sources.parts import ChunkPartition, CountingReader
-from dstreams._sources.register import load_stream
-from dstreams._sources.source import Source
+from dstreams._sources.reader import Cut, Offset, Reader, chunk_rdd
+from dstreams._sources.source import DriverSource
 from dstreams._sources.start import Start, count
 
 if TYPE_CHECKING:
-    from pyspark import RDD
+    from pyspark import SparkContext
 
-__all__ = ["InitialSource", "QueueReader", "QueueSource", "list_chunks", "slices"]
-
-
-def slices(data: list[Any], partitions: int, batch_size: int = 1024) -> list[list[Any]]:
-    """Cut a list into partitions exactly as ``sc.parallelize(data, partitions)`` does.
-
-    PySpark pickles the list in batches, and the JVM spreads the batches over the partitions.
-    """
-    size = max(1, min(len(data) // partitions, batch_size))
-    batches = [data[i : i + size] for i in range(0, len(data), size)]
-    bounds = [i * len(batches) // partitions for i in range(partitions + 1)]
-    return [[record for batch in batches[low:high] for record in batch] for low, high in pairwise(bounds)]
-
-
-def list_chunks(records: list[Any], partitions: int) -> list[list[bytes]]:
-    """Chunks of each partition of a list."""
-    return [[write_chunk(part)] if part else [] for part in slices(records, partitions)]
+__all__ = ["InitialSource", "QueueReader", "QueueSource", "failing_rdd"]
 
 
 class _Saved:
-    """An element as it is in a checkpoint directory, where no RDD can be: the chunks of each partition.
+    """An RDD as it is in a checkpoint directory, where none can be: the chunk of each partition.
 
     Parameters
     ----------
-    chunks : list of list of bytes
+    chunks : list of bytes
         The partitions.
     failure : str, optional
         Why they could not be computed; told when the element's turn comes.
     """
 
-    def __init__(self, chunks: list[list[bytes]], failure: str | None = None) -> None:
-        self._chunks = chunks
-        self._failure = failure
-
-    def partitions(self) -> list[list[bytes]]:
-        """Return the partitions, or raise what computing them raised."""
-        if self._failure is not None:
-            raise _NotSaved(self._failure)
-        return self._chunks
+    def __init__(self, chunks: list[bytes], failure: str | None = None) -> None:
+        self.chunks = chunks
+        self.failure = failure
 
 
-class _NotSaved(Exception):
-    """The text is the reason."""
+_Element = RDD[Any] | list[Any] | _Saved
 
 
-def _reason(error: Exception) -> str:
-    """Why an element could not be computed: what the worker's exception says, not Spark's stack around it."""
-    if isinstance(error, _NotSaved):
-        return str(error)
-    trace = worker_traceback(str(error))
-    return exception_text(trace) if trace else f"{type(error).__name__}: {error}"
-
-
-if TYPE_CHECKING:
-    _Element = RDD[Any] | list[Any] | _Saved
-
-
-class QueueSource(Source):
-    """The queue, in the driver. Pickled, it has the records of its RDDs, which are computed for that.
+class QueueSource(DriverSource):
+    """A queue. Pickled, it has the records of its RDDs, which are computed for that.
 
     Parameters
     ----------
     elements : list of RDD or list
-        What the batches get, in order; a list is cut into partitions as ``parallelize`` does.
+        What the batches get, in order; a list becomes an RDD by ``sc.parallelize``.
     one_at_a_time : bool
         One element per batch, or all of them in the first.
     default : RDD or list, optional
@@ -104,13 +64,11 @@ class QueueSource(Source):
         one_at_a_time: bool,
         default: RDD[Any] | list[Any] | None,
         parallelism: int,
-        name: str,
     ) -> None:
         self._batches: list[list[_Element]]
         self._batches = [[element] for element in elements] if one_at_a_time else [list(elements)]
         self._default: list[_Element] | None = [default] if default is not None else None
         self._parallelism = parallelism
-        self._name = name
 
     def describe(self) -> str:
         """Name of the stream with the number of its elements."""
@@ -123,38 +81,41 @@ class QueueSource(Source):
         *batches, default = [[saved[id(element)] for element in batch] for batch in all_batches]
         return {**self.__dict__, "_batches": batches, "_default": default or None}
 
-    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
-        """Streaming frame of the elements' chunks."""
-        queue, clock = link.serve(self._name, self), link.remote(CLOCK)
-        reader = QueueReader(queue, clock, self.batches, count(start.position))
-        return load_stream(session, link, self._name, reader)
+    def reader(self, start: Start, sc: SparkContext) -> Reader:
+        """Make what gives the elements to the query."""
+        return QueueReader(self.describe(), partial(self.element, sc), self.batches)
 
-    def element(self, n: int) -> list[tuple[list[bytes], str | None]]:
-        """Partitions of the n-th batch (from 0): chunks, and why there are none where computing them failed."""
-        if n < len(self._batches):
-            element = self._batches[n]
-        elif self._default is not None:
-            element = self._default
-        else:
-            return [([], None)]
+    def element(self, sc: SparkContext, n: int) -> RDD[Any]:
+        """RDD of the n-th batch (from 0); where it cannot be made, one that fails when it is computed."""
+        parts = self._batches[n] if n < len(self._batches) else self._default
+        if parts is None:
+            return sc.parallelize([], 1)
         try:
-            return [(chunks, None) for part in element for chunks in self._chunks(part)]
+            first, *others = (self._rdd(sc, part) for part in parts)
+            return sc.union([first, *others]) if others else first
         except Exception as error:
-            return [([], f"queueStream: element {n} could not be computed: {_reason(error)}")]
+            return failing_rdd(sc, f"queueStream: element {n} could not be computed: {_reason(error)}")
 
-    def _save(self, element: _Element) -> _Saved:
+    def _rdd(self, sc: SparkContext, part: _Element) -> RDD[Any]:
+        if isinstance(part, RDD):
+            return part
+        if isinstance(part, list):
+            return sc.parallelize(part, self._parallelism)
+        if part.failure is not None:
+            raise _NotSaved(part.failure)
+        if not part.chunks:  # Spark makes no collection without partitions
+            return sc.emptyRDD()
+        return chunk_rdd(sc, Cut(part.chunks, len(part.chunks)))
+
+    def _save(self, element: _Element) -> _Element:
         try:
-            return _Saved(self._chunks(element))
+            if isinstance(element, RDD):
+                return _Saved([write_chunk(records) for records in element.glom().collect()])
+            if isinstance(element, list):
+                write_chunk(element)
         except Exception as error:
             return _Saved([], _reason(error))
-
-    def _chunks(self, part: _Element) -> list[list[bytes]]:
-        if isinstance(part, _Saved):
-            return part.partitions()
-        if isinstance(part, list):
-            return list_chunks(part, self._parallelism)
-        found: list[list[Any]] = part.glom().collect()
-        return [[write_chunk(records)] if records else [] for records in found]
+        return element
 
 
 class InitialSource(QueueSource):
@@ -172,45 +133,58 @@ class InitialSource(QueueSource):
     initial = True
     batches = 1
 
-    def __init__(self, records: RDD[Any] | list[Any], parallelism: int, name: str) -> None:
-        super().__init__([records], True, None, parallelism, name)
+    def __init__(self, records: RDD[Any] | list[Any], parallelism: int) -> None:
+        super().__init__([records], True, None, parallelism)
 
     def describe(self) -> str:
         """Say what it is."""
         return "initial state"
 
 
-class QueueReader(CountingReader):
-    """Reader of a queue; the offset counts the elements that were taken.
+class QueueReader(Reader):
+    """Gives one element in each batch; the offset counts them.
 
     Parameters
     ----------
-    queue, clock : Remote
-        In the driver.
+    name : str
+        Name of the stream, for plans.
+    element : callable
+        Gives the RDD of the n-th batch (from 0), or None for no partition.
     batches : int, optional
         How many batches get an element; None for all.
-    taken : int
-        How many elements were taken by earlier runs of the program. Before Spark 4.2 nobody else tells.
     """
 
-    def __init__(self, queue: Remote, clock: Remote, batches: int | None, taken: int = 0) -> None:
-        self._queue = queue
-        self._clock = clock
+    def __init__(self, name: str, element: Callable[[int], RDD[Any] | None], batches: int | None = None) -> None:
+        self.name = name
+        self._element = element
         self._batches = batches
-        self._taken = taken
 
-    def available(self, start: int | None) -> int:
-        """Take one more element in every batch, and none when no batch follows."""
-        taken = self._taken if start is None else start
-        if self._batches is not None and taken >= self._batches:
-            return taken
-        self._taken = taken if self._clock.call_or(None, "due") is None else taken + 1
-        return self._taken
+    def latest(self, previous: Offset | None) -> Offset:
+        """One more element in every batch."""
+        taken = count(previous)
+        return {"n": taken if self._batches is not None and taken >= self._batches else taken + 1}
 
-    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ChunkPartition]:
-        """Fetch the batch's element from the driver."""
-        return [
-            ChunkPartition(chunks, failure)
-            for n in range(start["n"], end["n"])
-            for chunks, failure in self._queue.call("element", n)
-        ]
+    def batch(self, start: Offset | None, end: Offset) -> RDD[Any] | None:
+        """The batch's element."""
+        return self._element(count(start)) if count(end) > count(start) else None
+
+
+class _NotSaved(Exception):
+    """The text is the reason."""
+
+
+def _reason(error: Exception) -> str:
+    """Why an element could not be computed: what the worker's exception says, not Spark's stack around it."""
+    if isinstance(error, _NotSaved):
+        return str(error)
+    trace = worker_traceback(str(error))
+    return exception_text(trace) if trace else f"{type(error).__name__}: {error}"
+
+
+def failing_rdd(sc: SparkContext, text: str) -> RDD[Any]:
+    """RDD that cannot be computed: the batch fails that reads it, and not the query."""
+
+    def fail(_: Iterable[Any]) -> Iterator[Any]:
+        raise RuntimeError(text)
+
+    return sc.parallelize([None], 1).mapPartitions(fail)

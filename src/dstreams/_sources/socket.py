@@ -1,50 +1,76 @@
-"""What comes from a TCP server: lines of text, what the program makes of the bytes, or blocks of pickled records."""
+"""What comes from a TCP server: lines of text, or what the program makes of the bytes."""
 
 from __future__ import annotations
 
-import pickle
 import socket
-import struct
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dstreams._sources.receiver import ReceiverReader, ReceiverSource, Settings, Wiring
+from dstreams._sources.blocks import Block
+from dstreams._sources.receiver import ReceiverReader, ReceiverSource, Settings
+from dstreams._sources.start import Start
 
-__all__ = ["ConvertedSource", "LineSplitter", "RawSource", "SocketSource"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark import SparkContext
+
+__all__ = ["ConvertedSource", "LineCutter", "SocketSource", "read_line_blocks"]
 
 _RECEIVE_BYTES = 1 << 18
 
 
-class LineSplitter:
-    r"""Bytes to lines: ``\n``, ``\r\n`` and ``\r`` end a line, UTF-8, invalid bytes become U+FFFD.
+class LineCutter:
+    r"""Bytes as they come to bytes that are whole lines, each ended by ``\n``.
 
-    The same as Java's ``readLine`` on a UTF-8 reader, which the old engine uses.
+    ``\n``, ``\r\n`` and ``\r`` end a line, as for Java's ``readLine``, which the old engine uses.
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
         self._skip_newline = False
 
-    def feed(self, data: bytes) -> list[str]:
+    def feed(self, data: bytes) -> bytes:
         """Lines that are complete with these bytes."""
         if self._skip_newline and data:
             self._skip_newline = False
             if data[:1] == b"\n":
                 data = data[1:]
         if not data:
-            return []
+            return b""
         self._skip_newline = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return [line.decode("utf-8", "replace") for line in lines]
+        end = data.rfind(b"\n") + 1
+        whole = b"".join([*self._rest, data[:end]]) if end else b""
+        self._rest = [*([] if end else self._rest), data[end:]]
+        return whole
 
-    def finish(self) -> list[str]:
+    def finish(self) -> bytes:
         """Last line, where the connection ended without a terminator."""
-        rest, self._rest = self._rest, b""
-        return [rest.decode("utf-8", "replace")] if rest else []
+        rest, self._rest = b"".join(self._rest), []
+        return rest + b"\n" if rest else b""
+
+
+def line_blocks(data: bytes, each: int | None) -> Iterator[Block]:
+    """Whole lines as a block; as several of so many lines each, where no more may come at once."""
+    count = data.count(b"\n")
+    if each is None or count <= each:
+        if count:
+            yield Block(data, count)
+        return
+    lines = data.split(b"\n")[:-1]
+    for at in range(0, count, each):
+        some = lines[at : at + each]
+        yield Block(b"\n".join(some) + b"\n", len(some))
+
+
+def read_line_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[str]:
+    """Lines of Arrow batches of blocks, in a worker: UTF-8, invalid bytes become U+FFFD."""
+    for batch in batches:
+        for block in batch.column(batch.num_columns - 1).to_pylist():
+            yield from block[:-1].decode("utf-8", "replace").split("\n")
 
 
 class _TcpReader(ReceiverReader):
@@ -58,26 +84,24 @@ class _TcpReader(ReceiverReader):
         Name or address of the server.
     port : int
         Its port.
-    wiring : Wiring
-        What it is connected to in the program.
+    start : Start
+        From where it goes on.
+    settings : Settings
+        Its settings.
     """
 
-    def __init__(self, name: str, host: str, port: int, wiring: Wiring) -> None:
-        super().__init__(wiring)
-        self._name = name
+    def __init__(self, name: str, host: str, port: int, start: Start, settings: Settings) -> None:
+        super().__init__(name, start, settings)
         self._host = host
         self._port = port
-
-    def describe(self) -> str:
-        """Name of the stream with its address."""
-        return self._name
+        self._connection: socket.socket | None = None
 
     @abstractmethod
-    def read_records(self, connection: socket.socket) -> Iterator[list[Any]]:
-        """Yield lists of records until the connection ends."""
+    def read_records(self, connection: socket.socket) -> None:
+        """Put records until the connection ends."""
 
-    def receive(self) -> Iterator[list[Any]]:
-        """Connect and yield lists of records."""
+    def receive(self) -> None:
+        """Connect and put records."""
         try:
             connection = socket.create_connection((self._host, self._port), timeout=10)
         except OSError as error:
@@ -92,36 +116,47 @@ class _TcpReader(ReceiverReader):
             connection.settimeout(None)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self.say("started", f"connected to {self._host}:{self._port}")
-            yield from self.read_records(connection)
+            self.read_records(connection)
         if not self._stopped.is_set():
             again = f"connecting again every {self._settings.restart_seconds:g} s"
             self.say("stopped", f"{self._host}:{self._port} closed the connection; {again}")
 
     def interrupt(self) -> None:
         """Break a blocking read."""
-        connection = getattr(self, "_connection", None)
-        if connection is not None:
+        if self._connection is not None:
             with suppress(OSError):  # it may be closed already
-                connection.shutdown(socket.SHUT_RDWR)
+                self._connection.shutdown(socket.SHUT_RDWR)
 
 
 class SocketReader(_TcpReader):
-    """Receiver of lines."""
+    """Receiver of lines, which stay bytes until a worker has them."""
 
-    def read_records(self, connection: socket.socket) -> Iterator[list[Any]]:
-        """Yield lists of lines; what follows the last end of a line is one too."""
-        splitter = LineSplitter()
+    def read_records(self, connection: socket.socket) -> None:
+        """Put blocks of lines; what follows the last end of a line is one too."""
+        cutter = LineCutter()
         broken: OSError | None = None
         try:
             while data := connection.recv(_RECEIVE_BYTES):
-                if lines := splitter.feed(data):
-                    yield lines
+                if not self.put_blocks(line_blocks(cutter.feed(data), self.limit.at_once)):
+                    return
         except OSError as error:
             broken = error
-        if rest := splitter.finish():
-            yield rest
+        self.put_blocks(line_blocks(cutter.finish(), None))
         if broken is not None:
             raise broken
+
+    def merge(self, blocks: list[bytes]) -> list[bytes]:
+        """Join what came in small pieces."""
+        merged: list[bytes] = []
+        joined: list[bytes] = []
+        size = 0
+        for block in blocks:
+            if size + len(block) > _RECEIVE_BYTES and joined:
+                merged.append(b"".join(joined))
+                joined, size = [], 0
+            joined.append(block)
+            size += len(block)
+        return [*merged, b"".join(joined)] if joined else merged
 
 
 class _ConvertingReader(_TcpReader):
@@ -129,38 +164,18 @@ class _ConvertingReader(_TcpReader):
 
     converter: Callable[[BinaryIO], Iterable[Any]]
 
-    def read_records(self, connection: socket.socket) -> Iterator[list[Any]]:
-        """Put records as they come; they are collected to blocks for a moment."""
-        with connection.makefile("rb") as file:
-            for record in self.converter(file):
-                self.blocks.add(record)
-        self.blocks.flush()
-        yield from ()
+    def read_records(self, connection: socket.socket) -> None:
+        """Put records as they come; they are collected for a moment."""
+        try:
+            with connection.makefile("rb") as file:
+                for record in self.converter(file):
+                    self.collector.add(record)
+        finally:
+            self.collector.flush()
 
 
-class _RawReader(_TcpReader):
-    """Receiver of blocks: four bytes with the length, most significant first, then a pickled list of records."""
-
-    max_block_bytes: int
-
-    def read_records(self, connection: socket.socket) -> Iterator[list[Any]]:
-        """Yield the blocks."""
-        with connection.makefile("rb") as file:
-            while head := file.read(4):
-                (length,) = struct.unpack(">i", head.ljust(4, b"\0"))
-                if len(head) < 4 or not 0 <= length <= self.max_block_bytes:
-                    raise ValueError(
-                        f"a block of {length} bytes was announced, and it may have {self.max_block_bytes} "
-                        "(spark.streaming.raw.maxBlockSizeBytes): is this a sender of blocks?"
-                    )
-                data = file.read(length)
-                if len(data) < length:
-                    raise ConnectionError(f"the connection ended after {len(data)} of {length} bytes of a block")
-                yield list(pickle.loads(data))
-
-
-class SocketSource(ReceiverSource):
-    """Lines from a TCP server.
+class _TcpSource(ReceiverSource):
+    """What comes from a TCP server.
 
     Parameters
     ----------
@@ -168,16 +183,14 @@ class SocketSource(ReceiverSource):
         Name or address of the server.
     port : int
         Its port.
-    parallelism, name, settings, status
+    settings : Settings
         As every receiver has them.
     """
 
-    operation = "socketTextStream"
+    operation: str
 
-    def __init__(
-        self, host: str, port: int, parallelism: int, name: str, settings: Settings, status: Any = None
-    ) -> None:
-        super().__init__(parallelism, name, settings, status)
+    def __init__(self, host: str, port: int, settings: Settings) -> None:
+        super().__init__(settings)
         self.host = host
         self.port = port
 
@@ -185,32 +198,39 @@ class SocketSource(ReceiverSource):
         """Name of the stream with its address."""
         return f"{self.operation}({self.host}:{self.port})"
 
-    def reader(self, wiring: Wiring) -> ReceiverReader:
+
+class SocketSource(_TcpSource):
+    """Lines from a TCP server."""
+
+    operation = "socketTextStream"
+    decode = staticmethod(read_line_blocks)
+
+    def reader(self, start: Start, sc: SparkContext) -> ReceiverReader:
         """Make the receiver."""
-        return SocketReader(self.describe(), self.host, self.port, wiring)
+        return SocketReader(self.describe(), self.host, self.port, start, self.settings)
 
 
-class ConvertedSource(SocketSource):
-    """What a function makes of the bytes from a TCP server."""
+class ConvertedSource(_TcpSource):
+    """What a function makes of the bytes from a TCP server.
+
+    Parameters
+    ----------
+    host, port, settings
+        As of the lines.
+    converter : callable
+        The function.
+    """
 
     operation = "socketStream"
-    converter: Callable[[BinaryIO], Iterable[Any]]
 
-    def reader(self, wiring: Wiring) -> ReceiverReader:
+    def __init__(
+        self, host: str, port: int, settings: Settings, converter: Callable[[BinaryIO], Iterable[Any]]
+    ) -> None:
+        super().__init__(host, port, settings)
+        self._converter = converter
+
+    def reader(self, start: Start, sc: SparkContext) -> ReceiverReader:
         """Make the receiver."""
-        reader = _ConvertingReader(self.describe(), self.host, self.port, wiring)
-        reader.converter = self.converter
-        return reader
-
-
-class RawSource(SocketSource):
-    """Blocks of pickled records from a TCP server."""
-
-    operation = "rawSocketStream"
-    max_block_bytes: int
-
-    def reader(self, wiring: Wiring) -> ReceiverReader:
-        """Make the receiver."""
-        reader = _RawReader(self.describe(), self.host, self.port, wiring)
-        reader.max_block_bytes = self.max_block_bytes
+        reader = _ConvertingReader(self.describe(), self.host, self.port, start, self.settings)
+        reader.converter = self._converter
         return reader

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
-    from dstreams._sources.link import Link
+    from dstreams._sources.reader import Reader
     from dstreams._sources.start import Start
 
-__all__ = ["Read", "Reporting", "Source"]
+__all__ = ["DriverSource", "NativeSource", "Read", "Source"]
 
 
 @dataclass(frozen=True)
@@ -53,32 +53,15 @@ class Source(ABC):
         program whose sources are all like that runs on the logical clock.
     initial : bool
         True for the records that a state starts from, which are no input of the program's own.
-    native : bool
-        True if its frame is one that any query of Spark's can read, by itself.
     """
 
     decode: Callable[[Iterator[pa.RecordBatch]], Iterator[Any]] = staticmethod(read_chunks)
     logical: bool = False
     initial: bool = False
-    native: bool = False
 
     @abstractmethod
     def describe(self) -> str:
         """Name the source as its user wrote it, without secrets: ``socketTextStream(localhost:9999)``."""
-
-    @abstractmethod
-    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
-        """Return the streaming DataFrame, made in the query's own session.
-
-        Parameters
-        ----------
-        session : SparkSession
-            The query's session.
-        link : Link
-            Way back to the driver for readers that live in a process of their own.
-        start : Start
-            From where it goes on.
-        """
 
     def announce(self, sc: SparkContext) -> str | None:
         """One line about what the source reads or waits for, for the log at start."""
@@ -94,7 +77,7 @@ class Source(ABC):
     def told(self, read: Read) -> tuple[int, str] | None:
         """Count of the records of a batch, and a description of what they are, for listeners.
 
-        None where a reader tells it, or where there is nothing to tell.
+        None where its reader counts them, or where there is nothing to tell.
         """
         return None
 
@@ -117,22 +100,33 @@ class Source(ABC):
         """Take over what the source of an earlier program had to remember."""
 
 
-class Reporting(Source):
-    """A source whose reader says what happens to it.
+class NativeSource(Source):
+    """A source that Spark itself has, which any query can read."""
 
-    Parameters
-    ----------
-    status : object
-        Object of the driver with ``receiver(event, text)``.
+    @abstractmethod
+    def frame(self, session: SparkSession, start: Start) -> DataFrame:
+        """Return the streaming DataFrame.
 
-    Attributes
-    ----------
-    status : object
-        As given. It is no part of what is pickled; who reads the source from a checkpoint directory sets it anew.
-    """
+        Parameters
+        ----------
+        session : SparkSession
+            The session of the query that reads it.
+        start : Start
+            From where it goes on.
+        """
 
-    def __init__(self, status: Any) -> None:
-        self.status = status
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "status": None}
+class DriverSource(Source):
+    """A source of this package's own, which an object of the driver reads."""
+
+    @abstractmethod
+    def reader(self, start: Start, sc: SparkContext) -> Reader:
+        """Make that object, for one run of the program; nothing is opened yet.
+
+        Parameters
+        ----------
+        start : Start
+            From where it goes on.
+        sc : SparkContext
+            The program's context.
+        """

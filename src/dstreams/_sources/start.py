@@ -1,19 +1,24 @@
-"""From where a source goes on: at the beginning, or where the query's offset log ends."""
+"""What a source is told when a program starts: from where it goes on, where it writes ahead, and who listens to it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dstreams._sources.driver_files import DriverFiles
+    from dstreams._sources.write_ahead import LogFolder
 
 __all__ = ["FRESH", "Start", "count"]
 
 
+def _ignore(event: str, text: str) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(frozen=True)
 class Start:
-    """What a source is told of the runs before this one.
+    """What a source is told.
 
     Attributes
     ----------
@@ -23,17 +28,16 @@ class Start:
     committed : dict, optional
         The same of the last batch that was committed; where it differs from `position`, the batch in between is
         run again.
-    log : str, optional
-        Folder of this source, a URI of any Hadoop file system, where a receiver writes ahead; None without a checkpoint
-        directory.
-    files : DriverFiles, optional
-        Reads and writes the log for receivers, where its directory is not on a disk of this machine.
+    log : LogFolder, optional
+        Where a receiver writes ahead; None without a checkpoint directory.
+    report : callable
+        ``(event, text)``: takes what a receiver says of itself, for the log and the listeners.
     """
 
     position: dict[str, Any] | None = None
     committed: dict[str, Any] | None = None
-    log: str | None = None
-    files: DriverFiles | None = None
+    log: LogFolder | None = None
+    report: Callable[[str, str], None] = _ignore
 
 
 FRESH = Start()

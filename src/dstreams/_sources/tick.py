@@ -1,61 +1,52 @@
 """The tick: the source that makes every batch happen, data or not, and whose offset is the batch time.
 
-Structured Streaming runs no batch without new data; DStreams run one every interval. The tick's reader asks the
-driver's clock for the next batch time; since that is its offset, it is in the query's offset log, and a batch
-that is run again has the same time.
+Structured Streaming runs no batch without new data; DStreams run one every interval. The tick asks the clock for the
+next batch time; since that is its offset, it is in the query's offset log, and a batch that is run again has the same
+time.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.datasource import SimpleDataSourceStreamReader
+from dstreams._sources.reader import Cut, Offset, Reader
 
-from dstreams._sources.link import CLOCK, Link, Remote
-from dstreams._sources.register import load_stream
+if TYPE_CHECKING:
+    from dstreams._run.clock import Clock
 
-__all__ = ["TickReader", "tick_frame"]
+__all__ = ["TickReader"]
 
 
-class TickReader(SimpleDataSourceStreamReader):
+class TickReader(Reader):
     """Offsets are ``{"time": batch time in ms, "zero": start of the first interval in ms}``.
 
     Each batch has one row, a chunk with the fields of its :class:`~dstreams._plan.batch_time.BatchTime`.
-    """
-
-    def __init__(self, clock: Remote) -> None:
-        self._clock = clock
-
-    def initialOffset(self) -> dict[str, Any]:
-        """Return the offset before the first batch."""
-        return {"time": 0, "zero": 0}
-
-    def read(self, start: dict[str, Any]) -> tuple[Iterator[tuple[Any, ...]], dict[str, Any]]:
-        """Return the row and the offset of the next batch; the same offset again when no batch shall follow."""
-        due = self._clock.call_or(None, "due_from")
-        if due is None:
-            return iter(()), start
-        zero_ms, time_ms = due
-        end = {"time": time_ms, "zero": start["zero"] or zero_ms}
-        return self.readBetweenOffsets(start, end), end
-
-    def readBetweenOffsets(self, start: dict[str, Any], end: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-        """Return the row of a batch; what it says follows from the offsets, also when the batch is run again."""
-        time = (end["zero"], start["time"] or end["zero"], end["time"])
-        return iter([(pickle.dumps(time),)])
-
-
-def tick_frame(session: SparkSession, link: Link) -> DataFrame:
-    """Streaming frame of the tick.
 
     Parameters
     ----------
-    session : SparkSession
-        The query's session.
-    link : Link
-        The query's link, which serves the clock.
+    clock : Clock
+        Hands out batch times.
     """
-    return load_stream(session, link, "dstreams-tick", TickReader(link.remote(CLOCK)))
+
+    name = "dstreams-tick"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def ready(self) -> None:
+        """Wait for the first batch time, so that no source is asked before it has come."""
+        self._clock.wait_for_first()
+
+    def latest(self, previous: Offset | None) -> Offset | None:
+        """Time of the batch that is due; the same again when none follows."""
+        due = self._clock.due_from()
+        if due is None:
+            return previous
+        zero_ms, time_ms = due
+        return {"time": time_ms, "zero": (previous or {}).get("zero") or zero_ms}
+
+    def batch(self, start: Offset | None, end: Offset) -> Cut:
+        """Row of a batch; what it says follows from the offsets, also when the batch is run again."""
+        before = (start or {}).get("time") or end["zero"]
+        return Cut([pickle.dumps((end["zero"], before, end["time"]))], 1)

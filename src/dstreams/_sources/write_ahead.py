@@ -1,7 +1,7 @@
 """The write-ahead log of a receiver: what it has received is on disk before a batch can take it.
 
 The log is a folder of segments. A segment is a file whose name tells the number of its first record
-(``00000000000000001200-0.log``), and holds frames; a frame is a header and a chunk, the records of one block. What
+(``00000000000000001200-0.wal``), and holds frames; a frame is a header and the bytes of one block. What
 follows the last whole frame of a segment was being written when the process died, and is nothing: the next segment
 begins with the number that this one has got to, in a file of its own, since not every file system can write to a
 file that is closed, or cut it. So the numbers tell whether a record is missing.
@@ -9,39 +9,31 @@ file that is closed, or cut it. So the numbers tell whether a record is missing.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pickle
 import re
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from zlib import crc32
 
-from dstreams._plan.chunks import write_chunk
-from dstreams._sources.driver_files import DriverFolder
-from dstreams._sources.link import Link
-from dstreams._sources.start import Start
+from dstreams._sources.blocks import Block
 
-__all__ = ["LocalFolder", "LogFolder", "WriteAheadLog", "local_path", "log_folder"]
+__all__ = ["LocalFolder", "LogFolder", "WriteAheadLog"]
 
 SEGMENT_BYTES = 1 << 26
 """A segment that has grown to this is closed, batch or not: segments are read, and sometimes kept, as a whole."""
-HOLD_SECONDS = 30.0
-"""How long to wait for the receiver of a driver that was killed to notice that and to end."""
 
-_NAME = re.compile(r"(\d{20})-(\d+)\.log")
-_HEADER = struct.Struct(">QIII")  # bytes of the chunk, count of records, checksum of the chunk, checksum of these three
+_NAME = re.compile(r"(\d{20})-(\d+)\.wal")
+_HEADER = struct.Struct(">QIII")  # bytes of the block, count of records, checksum of the block, checksum of these three
 _CHECKED = _HEADER.size - 4
 
 
 class LogFolder(Protocol):
-    """Where a log is: a picklable description of a folder, and how to read and write files there.
+    """Where a log is, and how to read and write files there.
 
     Attributes
     ----------
@@ -54,14 +46,8 @@ class LogFolder(Protocol):
     folder: str
     lasting: bool
 
-    def hold(self) -> None:
-        """Let no other process write here until :meth:`release`, or until this one has ended."""
-
-    def release(self) -> None:
-        """Let others write here."""
-
     def names(self) -> list[str]:
-        """Names of the files, in any order."""
+        """Names of the files, in any order; none where there is no folder."""
 
     def read(self, name: str) -> bytes:
         """All bytes of a file."""
@@ -74,28 +60,6 @@ class LogFolder(Protocol):
 
     def delete(self, name: str) -> None:
         """Delete a file, if there is one."""
-
-
-def log_folder(start: Start, link: Link) -> LogFolder | None:
-    """Where a receiver writes ahead; None if it does not."""
-    if start.log is None:
-        return None
-    folder = start.log.rstrip("/")
-    path = local_path(folder)
-    if path is not None:
-        return LocalFolder(path)
-    return DriverFolder(folder, link.serve("files of write-ahead logs", start.files))
-
-
-def local_path(uri: str) -> str | None:
-    """Path on this machine that a URI stands for; None if it is of another file system."""
-    scheme, colon, rest = uri.partition(":")
-    if not colon or "/" in scheme:
-        return os.path.abspath(uri)
-    if scheme != "file":
-        return None
-    # Hadoop does not decode %20 and the like, and knows no host: both stand for themselves in its paths.
-    return re.sub("^//[^/]*", "", rest)
 
 
 class LocalFolder:
@@ -112,45 +76,13 @@ class LocalFolder:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._open: dict[str, int] = {}
-        self._held: int | None = None
-
-    def hold(self) -> None:
-        """Lock the folder; the receiver of a driver that was killed lets go of it when it ends.
-
-        Raises
-        ------
-        RuntimeError
-            If it does not end, which is then no receiver of a killed driver but a second program.
-        """
-        folder = Path(self.folder)
-        for each in (*reversed(folder.parents), folder):  # makedirs would give the mode to the last one only
-            if not each.is_dir():
-                each.mkdir(0o700, exist_ok=True)
-        held = self._file("lock", os.O_RDWR)
-        deadline = time.monotonic() + HOLD_SECONDS
-        while True:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    os.close(held)
-                    raise RuntimeError(
-                        f"another process uses the write-ahead log in {self.folder}. Two programs cannot share a "
-                        "checkpoint directory: stop the other one, or name another directory."
-                    ) from None
-                time.sleep(0.05)  # waiting for a lock has no time-out
-        self._held = held
-
-    def release(self) -> None:
-        """Unlock the folder."""
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
 
     def names(self) -> list[str]:
         """Names of the files."""
-        return os.listdir(self.folder)
+        try:
+            return os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
 
     def read(self, name: str) -> bytes:
         """All bytes of a file."""
@@ -160,7 +92,7 @@ class LocalFolder:
     def append(self, name: str, data: bytes) -> None:
         """Hand bytes to the operating system, which writes them even if this process is killed."""
         if name not in self._open:
-            self._open[name] = self._file(name, os.O_WRONLY | os.O_TRUNC)
+            self._open[name] = self._create(name)
         rest = memoryview(data)
         try:
             while rest:
@@ -180,8 +112,12 @@ class LocalFolder:
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self.folder, name))
 
-    def _file(self, name: str, flags: int) -> int:
-        return os.open(os.path.join(self.folder, name), flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _create(self, name: str) -> int:
+        folder = Path(self.folder)
+        for each in (*reversed(folder.parents), folder):  # makedirs would give the mode to the last one only
+            if not each.is_dir():
+                each.mkdir(0o700, exist_ok=True)
+        return os.open(folder / name, os.O_WRONLY | os.O_TRUNC | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 @dataclass
@@ -194,7 +130,7 @@ class _Segment:
 
     @property
     def name(self) -> str:
-        return f"{self.first:020d}-{self.again}.log"
+        return f"{self.first:020d}-{self.again}.wal"
 
 
 class WriteAheadLog:
@@ -218,6 +154,11 @@ class WriteAheadLog:
         self._unsafe: list[bytes] = []  # frames of the records between the two
 
     @property
+    def folder(self) -> str:
+        """Where it is, for messages."""
+        return self._folder.folder
+
+    @property
     def end(self) -> int:
         """Number of the next record."""
         return self._end
@@ -227,7 +168,7 @@ class WriteAheadLog:
         """Number before which all records survive the death of this process."""
         return self._safe
 
-    def recover(self, n: int) -> tuple[int, list[Any]]:
+    def recover(self, n: int) -> tuple[int, list[Block]]:
         """Take the log over from the process before this one, and read it.
 
         Parameters
@@ -239,22 +180,21 @@ class WriteAheadLog:
         -------
         first : int
             Number of the first record that follows: `n`, or a greater one if the log begins later.
-        records : list
-            All records from there on. Numbering goes on after the last one.
+        blocks : list of Block
+            All that follows. Numbering goes on after the last record.
 
         Raises
         ------
         RuntimeError
-            If the log is damaged, or in use.
+            If the log is damaged.
         OSError
             If it cannot be read.
         """
-        self._folder.hold()
         found = sorted((int(m[1]), int(m[2])) for m in map(_NAME.fullmatch, self._folder.names()) if m)
         starts = [first for first, _ in found]
         first: int | None = None
         at = n  # number of the next record that is wanted
-        records: list[Any] = []
+        blocks: list[Block] = []
         for begin, again in found:
             segment = _Segment(begin, again, begin)
             self._segments.append(segment)
@@ -269,35 +209,38 @@ class WriteAheadLog:
                     f"the write-ahead log in {self._folder.folder} lacks the records {at} to {begin - 1}: the file "
                     f"before {segment.name} is missing or cut short. {self._advice()}"
                 )
-            for count, chunk in self._frames(segment.name):
-                segment.end += count
+            for block in self._frames(segment.name):
+                if segment.end < at < segment.end + block.records:
+                    raise RuntimeError(
+                        f"the write-ahead log in {self.folder} begins within a block, at the record {at} of "
+                        f"{segment.name}: it is not of the same run as the query's offset log. {self._advice()}"
+                    )
+                segment.end += block.records
                 if segment.end > at:
-                    records.extend(pickle.loads(chunk)[at - segment.end :])
+                    blocks.append(block)
                     at = segment.end
         self._end = self._safe = at
-        return n if first is None else first, records
+        return n if first is None else first, blocks
 
-    def append(self, records: list[Any]) -> None:
+    def append(self, block: Block) -> None:
         """Write a block down.
 
-        Returns when the operating system has it, or the driver where the folder is not on this machine's disks: the
-        records survive the death of this process, but not necessarily that of the machine, since nothing waits for
-        the disk.
+        Returns when the file system's client or the operating system has it: the records survive the death of this
+        process (see :attr:`safe`), but not necessarily that of the machine, since nothing waits for the disk.
 
         Raises
         ------
         OSError
             If it cannot be written. Nothing is lost: the call may be repeated.
         """
-        chunk = write_chunk(records)
-        head = struct.pack(">QII", len(chunk), len(records), crc32(chunk))
-        frame = head + struct.pack(">I", crc32(head)) + chunk
+        head = struct.pack(">QII", len(block.data), block.records, crc32(block.data))
+        frame = head + struct.pack(">I", crc32(head)) + block.data
         with self._lock:
             if self._closed:
                 raise OSError("the receiver has been stopped")
             if self._size > SEGMENT_BYTES:
                 self._close()
-            self._write([frame], len(records))
+            self._write([frame], block.records)
             if self._folder.lasting:
                 self._safe = self._end
             else:
@@ -332,13 +275,10 @@ class WriteAheadLog:
                 self._segments.remove(segment)
 
     def close(self) -> None:
-        """Close the segment, write no more, and let another process have the log."""
+        """Close the segment, and write no more."""
         with self._lock:
             self._closed = True
-            try:
-                self._close()
-            finally:
-                self._folder.release()
+            self._close()
 
     def _write(self, frames: list[bytes], count: int) -> None:
         """Write frames of `count` records; into a new segment also those that a failed one may have lost."""
@@ -374,21 +314,21 @@ class WriteAheadLog:
         self._open = None
         self._size = 0
 
-    def _frames(self, name: str) -> Iterator[tuple[int, memoryview]]:
-        """Whole frames of a segment: count of records, and the chunk."""
+    def _frames(self, name: str) -> Iterator[Block]:
+        """Whole frames of a segment."""
         data = memoryview(self._folder.read(name))
         at = 0
         while at + _HEADER.size <= len(data):
             size, count, checksum, header_checksum = _HEADER.unpack_from(data, at)
-            chunk = data[at + _HEADER.size :][:size]
+            block = data[at + _HEADER.size :][:size]
             whole_header = crc32(data[at : at + _CHECKED]) == header_checksum
-            if whole_header and len(chunk) < size:
+            if whole_header and len(block) < size:
                 return  # torn
-            if not whole_header or crc32(chunk) != checksum:
+            if not whole_header or crc32(block) != checksum:
                 raise RuntimeError(
                     f"the write-ahead log is damaged: {self._folder.folder}/{name}, at byte {at}. {self._advice()}"
                 )
-            yield count, chunk
+            yield Block(bytes(block), count)
             at += _HEADER.size + size
 
     def _advice(self) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD
-from pyspark.sql import DataFrame, SparkSession
 
 from dstreams._sources.kafka import KafkaSource
-from dstreams._sources.link import CLOCK, Link
-from dstreams._sources.queue import QueueReader, list_chunks
-from dstreams._sources.register import load_stream
-from dstreams._sources.source import Read, Source
+from dstreams._sources.queue import QueueReader, failing_rdd
+from dstreams._sources.source import DriverSource, Read, Source
 from dstreams._sources.start import Start, count
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
 
 __all__ = ["FedSource", "Feed"]
 
@@ -52,15 +52,13 @@ class Feed:
         self._next += 1
 
 
-class FedSource(Source):
+class FedSource(DriverSource):
     """A source that reads a feed; it takes the place of the program's own one.
 
     Parameters
     ----------
     feed : Feed
         In the driver.
-    name : str
-        Unique name of the stream.
     parallelism : int
         Into how many partitions a batch is cut; one without records has none, as on a socket.
     stands_for : Source
@@ -74,11 +72,10 @@ class FedSource(Source):
 
     logical = True
 
-    def __init__(self, feed: Feed, name: str, parallelism: int, stands_for: Source) -> None:
+    def __init__(self, feed: Feed, parallelism: int, stands_for: Source) -> None:
         self.feed: Feed | None = feed
         self.text = feed.text
         self._kafka = stands_for if isinstance(stands_for, KafkaSource) else None
-        self._name = name
         self._parallelism = parallelism
 
     def __getstate__(self) -> dict[str, Any]:
@@ -88,13 +85,11 @@ class FedSource(Source):
         """Name of the source that it stands for."""
         return self.text
 
-    def frame(self, session: SparkSession, link: Link, start: Start) -> DataFrame:
-        """Streaming frame of the feed's records."""
+    def reader(self, start: Start, sc: SparkContext) -> QueueReader:
+        """Make what gives the feed's records to the query."""
         assert self.feed is not None
-        position = count(start.position)
-        self.feed.go_on(position)
-        reader = QueueReader(link.serve(self._name, self), link.remote(CLOCK), None, position)
-        return load_stream(session, link, self._name, reader)
+        self.feed.go_on(count(start.position))
+        return QueueReader(self.describe(), lambda n: self._element(sc, n))
 
     def hand_over(self, rdd: RDD[Any], read: Read) -> RDD[Any]:
         """Give the records as the source would whose place this is."""
@@ -103,13 +98,11 @@ class FedSource(Source):
         first, last = (self.feed.offset(count(json.loads(text)) if text else 0) for text in read.span())
         return self._kafka.fed(rdd, first, last)
 
-    def element(self, n: int) -> list[tuple[list[bytes], str | None]]:
-        """Partitions of the n-th batch (from 0)."""
+    def _element(self, sc: SparkContext, n: int) -> RDD[Any] | None:
+        """RDD of the n-th batch (from 0); None without records, as on a socket."""
         assert self.feed is not None
         records = self.feed.batch(n)
-        if not records:
-            return []
         try:
-            return [(chunks, None) for chunks in list_chunks(records, self._parallelism)]
+            return sc.parallelize(records, self._parallelism) if records else None
         except Exception as error:
-            return [([], f"{self.text}: records of the test could not be pickled: {error}")]
+            return failing_rdd(sc, f"{self.text}: records of the test could not be pickled: {error}")

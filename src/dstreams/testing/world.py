@@ -84,7 +84,7 @@ class HandWorld(World):
             if isinstance(source, FedSource):  # of a program that was restored
                 source.feed = feed
             else:
-                node.source = FedSource(feed, f"dstreams-feed-{node.number}", self._parallelism, source)
+                node.source = FedSource(feed, self._parallelism, source)
         self.feeds = feeds
         self.outputs = list(graph.outputs)
 
