@@ -1,7 +1,7 @@
 """Run an unmodified program: ``python -m dstreams app.py ARGS``, or this file under ``spark-submit``.
 
 ``python -m dstreams checkpoint DIR`` shows what a checkpoint directory holds, or with ``--repartition N`` spreads its
-state over N partitions.
+state over N partitions. ``python -m dstreams warm-up`` makes an archive of classes from which JVMs start faster.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import sys
 
 USAGE = """usage: python -m dstreams PROGRAM.py [ARGUMENT ...]
        python -m dstreams checkpoint DIR [--repartition N]
+       python -m dstreams warm-up
 
 Runs a PySpark program whose `pyspark.streaming` is dstreams, otherwise unchanged; or shows what a checkpoint
 directory holds: the program, how far it has got, and the size of its state (nothing in it is changed); with
---repartition spreads the state over N partitions.
+--repartition spreads the state over N partitions; or makes an archive of Spark's classes, from which the JVMs of
+later programs start faster.
 Under spark-submit: spark-submit [OPTIONS] .../dstreams/__main__.py PROGRAM.py [ARGUMENT ...]"""
 
 
@@ -25,7 +27,7 @@ def main(arguments: list[str]) -> int:
     Parameters
     ----------
     arguments : list of str
-        Path of the program and its arguments, or ``checkpoint`` and a directory.
+        Path of the program and its arguments, or ``checkpoint`` or ``warm-up`` and what follows it.
 
     Returns
     -------
@@ -41,13 +43,20 @@ def main(arguments: list[str]) -> int:
             from dstreams._run.command import command
 
             return command(arguments[1:])
+        if program == "warm-up":
+            from dstreams._run import warm_up
+
+            return warm_up.command(arguments[1:])
         print(f"dstreams: no such program: {program}", file=sys.stderr)
         return 2
 
     from dstreams import compat
+    from dstreams._run import class_archive
     from dstreams._run.interpreter import use_this_python
+    from dstreams._run.launch import around_launch
 
     use_this_python()
+    around_launch(class_archive.used)
     compat.activate()
     sys.argv = list(arguments)
     sys.path.insert(0, os.path.dirname(os.path.abspath(program)))

@@ -20,6 +20,7 @@ from dstreams._plan.graph import Graph, Node, call_site
 from dstreams._plan.identity import match
 from dstreams._plan.placement import place
 from dstreams._plan.workers import leave_workers, prepare_workers
+from dstreams._run import class_archive
 from dstreams._run.before_spark import start_jvm
 from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
 from dstreams._run.explain import explain
@@ -88,7 +89,8 @@ class StreamingContext(Inputs):
         self._interval_ms = to_milliseconds(batchDuration, "batchDuration")
         if isinstance(sparkContext, SparkConf):
             use_this_python()
-            sparkContext = SparkContext(conf=sparkContext)
+            with class_archive.used(sparkContext):
+                sparkContext = SparkContext(conf=sparkContext)
         if not isinstance(sparkContext, SparkContext):
             raise DStreamTypeError(
                 f"sparkContext must be a SparkContext (or a SparkConf), got {type(sparkContext).__name__}"

@@ -28,10 +28,11 @@ from dstreams._plan.streaming_rdd import (
 from dstreams.errors import DStreamError, DStreamTypeError
 
 if TYPE_CHECKING:
+    from dstreams._plan.functions import Functions
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
-__all__ = ["Branch", "Plan", "compile_plan", "lower"]
+__all__ = ["Branch", "Plan", "compile_plan", "lower", "unpicklable"]
 
 Frames = Callable[["Source | Handed"], DataFrame]
 Function = Callable[[Any], Iterable[Any]]
@@ -98,7 +99,9 @@ class Plan:
     operators: list[list[int]]
 
 
-def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_ids: BucketIds) -> Plan:
+def compile_plan(
+    placement: Placement, frames: Frames, tick: DataFrame, bucket_ids: BucketIds, functions: Functions
+) -> Plan:
     """Build the streaming DataFrame of all frontier nodes.
 
     Parameters
@@ -111,6 +114,8 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
         The frame that makes every batch happen.
     bucket_ids : callable
         ``(exchange, partitions) -> ids`` that Spark hashes, with the exchange, to partitions 0, 1, ...
+    functions : Functions
+        Takes the stages, whose functions each batch has as they are then.
 
     Notes
     -----
@@ -118,7 +123,7 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
     no other member has: a mark by which the branches are told apart, since Spark's union may leave out members
     that have no partitions. (By position alone, a batch without data for one output would give it another's.)
     """
-    lowering = _Lowering(frames)
+    lowering = _Lowering(frames, functions)
     piped, delivered = _piped(placement)
     columns = ["0 as tag", "chunk"] if piped else ["chunk"]
     mark = tick.selectExpr(*columns).coalesce(1)
@@ -126,13 +131,11 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
     pipe = Pipe(delivered)
     if piped:
         try:
-            members += [pipe.frame(lowering.read, tick, bucket_ids), mark]
+            members += [pipe.frame(lowering.read, tick, bucket_ids, functions), mark]
         except Exception as error:
-            suspects = [node for node in placement.lifted if not node.source and node not in placement.handed]
-            culprit = next((node for node in suspects if not _pickles(node.evaluate)), None)
-            if culprit is None:
+            if (named := unpicklable(placement, error)) is None:
                 raise
-            raise _cannot_pickle(culprit, error) from error
+            raise named from error
     branches: list[Branch] = []
     for node in placement.frontier:
         if any(branch.node is node for branch in piped):
@@ -144,6 +147,13 @@ def compile_plan(placement: Placement, frames: Frames, tick: DataFrame, bucket_i
         branches.append(Branch(node, _without_input(node, placement), rest, sources=sources))
     frame = reduce(DataFrame.union, members)
     return Plan(frame, branches, piped, pipe.partitions, pipe.places(bucket_ids), pipe.operators())
+
+
+def unpicklable(placement: Placement, error: Exception) -> DStreamError | None:
+    """Error that names the operation of a plan whose function cannot be pickled; None if there is none."""
+    suspects = (node for node in placement.lifted if not node.source and node not in placement.handed)
+    culprit = next((node for node in suspects if not _pickles(node.evaluate)), None)
+    return None if culprit is None else _cannot_pickle(culprit, error)
 
 
 def lower(stage: Stage, frames: Frames, encode: Encode, node: Node) -> DataFrame:
@@ -160,7 +170,7 @@ def lower(stage: Stage, frames: Frames, encode: Encode, node: Node) -> DataFrame
     node : Node
         The node whose stage it is.
     """
-    return _Lowering(frames).stage(stage, encode, node)
+    return _Lowering(frames, None).stage(stage, encode, node)
 
 
 def _piped(placement: Placement) -> tuple[list[Branch], dict[Stage, int]]:
@@ -224,8 +234,9 @@ def _split(stage: Stage) -> tuple[Stage, tuple[Function, ...]]:
 class _Lowering:
     """Stages to DataFrames; a stage that several others read is lowered once."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: Frames, functions: Functions | None) -> None:
         self._frames = frames
+        self._functions = functions
         self._reads: dict[Source | Handed, DataFrame] = {}
 
     def read(self, source: Source | Handed) -> DataFrame:
@@ -251,25 +262,26 @@ class _Lowering:
             stage = stage.parent
         functions.reverse()
         if isinstance(stage, Read):
-            return _map(self.read(stage.source), stage.source.decode, functions, encode, node)
+            return self._map(self.read(stage.source), stage.source.decode, functions, encode, node)
         if isinstance(stage, UnionOf):
             frame = reduce(DataFrame.union, (self.stage(parent, ChunkWriter(), node) for parent in stage.parents))
         else:
             assert isinstance(stage, Shuffle)
             routed = self.stage(stage.parent, Router(stage.partitions, stage.route), node)
             frame = routed.repartitionById(stage.partitions, "part").select("chunk")
-        return _map(frame, read_chunks, functions, encode, node)
+        return self._map(frame, read_chunks, functions, encode, node)
 
-
-def _map(frame: DataFrame, decode: Decode, functions: list[Function], encode: Encode, node: Node) -> DataFrame:
-    """One Python stage."""
-    if decode is read_chunks and not functions and isinstance(encode, ChunkWriter):
-        return frame
-    schema = ROUTED if isinstance(encode, Router) else encode.schema  # type: ignore[attr-defined]
-    try:
-        return map_in_arrow(frame, StageFunction(decode, tuple(functions), encode), schema, node.op)
-    except Exception as error:
-        raise _unpicklable(node, error) from error
+    def _map(
+        self, frame: DataFrame, decode: Decode, functions: list[Function], encode: Encode, node: Node
+    ) -> DataFrame:
+        if decode is read_chunks and not functions and isinstance(encode, ChunkWriter):
+            return frame
+        schema = ROUTED if isinstance(encode, Router) else encode.schema  # type: ignore[attr-defined]
+        stage = StageFunction(decode, tuple(functions), encode)
+        try:
+            return map_in_arrow(frame, stage, schema, node.op, self._functions)
+        except Exception as error:
+            raise _unpicklable(node, error) from error
 
 
 def _unpicklable(node: Node, error: Exception) -> DStreamError:

@@ -11,12 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
-from pyspark.sql.streaming.stateful_processor_util import TransformWithStateInPandasUdfUtils
-from pyspark.util import PythonEvalType
 
 from dstreams._plan.flow import (
     DATA,
@@ -34,17 +32,16 @@ from dstreams._plan.flow import (
 )
 from dstreams._plan.graph import function_name
 from dstreams._plan.operator import Operator
-from dstreams._plan.python_stage import map_in_arrow, python_column
+from dstreams._plan.python_stage import map_in_arrow, transform_with_state
 from dstreams._plan.streaming_rdd import Narrow, Read, Shuffle, Stage, Stateful, UnionOf, parents_of
 
 if TYPE_CHECKING:
-    from pyspark.sql.streaming.stateful_processor import StatefulProcessor
-
+    from dstreams._plan.functions import Functions
     from dstreams._plan.placement import Handed
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
-__all__ = ["Pipe", "StepPlace", "ancestors", "has_state", "stateful"]
+__all__ = ["Pipe", "StepPlace", "ancestors", "has_state"]
 
 BucketIds = Callable[[int, int], Sequence[int]]
 """``(exchange, partitions) -> ids`` that Spark hashes, with the exchange, to partitions 0, 1, ..."""
@@ -141,6 +138,7 @@ class Pipe:
         source_frame: Callable[[Source | Handed], DataFrame],
         tick: DataFrame,
         bucket_ids: BucketIds,
+        functions: Functions,
     ) -> DataFrame:
         """Build the DataFrame ``(tag, chunk)``.
 
@@ -152,6 +150,8 @@ class Pipe:
             Frame of one chunk per batch, with the batch time.
         bucket_ids : callable
             ``(exchange, partitions) -> ids`` that Spark hashes, with the exchange, to partitions 0, 1, ...
+        functions : Functions
+            Takes the stages.
         """
         addresses: Addresses = {
             op: bucket_ids(op, self.partitions) for op in (PASS, *self._exchanges.values())
@@ -161,18 +161,18 @@ class Pipe:
         for read in reads:
             rows = source_frame(read.source)  # first: a source may know only then how its rows are decoded
             work = SourceFlow(read.source.decode, Flow(None, self._readers(read)), self.partitions, addresses)
-            starts.append(map_in_arrow(rows, work, PIPE, "source"))
+            starts.append(map_in_arrow(rows, work, PIPE, "source", functions))
         frame = reduce(DataFrame.union, starts)
         plan = uuid.uuid4().hex
         for level in self._levels():
             flows = {self._exchanges[stage]: Flow(None, self._readers(stage)) for stage in level}
             if any(self._steps_behind(stage) for stage in level):
                 frame = frame.union(self._ticks(tick, level, addresses))
-                frame = stateful(frame, Operator(plan, flows, addresses), PIPE)
+                frame = transform_with_state(frame, Operator(plan, flows, addresses), PIPE, functions)
             else:
                 sized = {self._exchanges[stage]: (stage.partitions, flows[self._exchanges[stage]]) for stage in level}
                 frame = frame.repartitionById(self.partitions, "part")
-                frame = map_in_arrow(frame, ShuffledFlows(sized, addresses), PIPE, "shuffle")
+                frame = map_in_arrow(frame, ShuffledFlows(sized, addresses), PIPE, "shuffle", functions)
         return frame.selectExpr("kind as tag", "chunk")
 
     def _readers(self, stage: Stage) -> list[Flow | Deliver | Send]:
@@ -236,25 +236,3 @@ def _exchange_below(stage: Stage) -> Shuffle:
         assert isinstance(stage, Narrow | Stateful)
         stage = stage.parent
     return stage
-
-
-def stateful(frame: DataFrame, operator: StatefulProcessor, schema: str) -> DataFrame:
-    """``frame.groupBy("op", "bucket").transformWithState``, without the pandas that PySpark's method asks for.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows with the columns ``op`` and ``bucket``.
-    operator : StatefulProcessor
-        Handles the rows of each group.
-    schema : str
-        Schema of what it gives.
-    """
-    run = TransformWithStateInPandasUdfUtils(operator, "None").transformWithStateUDF
-    kind = PythonEvalType.SQL_TRANSFORM_WITH_STATE_PYTHON_ROW_UDF
-    column = python_column(frame, run, schema, kind, "state")
-    grouped: Any = frame.groupBy("op", "bucket")
-    parsed = frame.sparkSession._jsparkSession.parseDataType(frame.schema.json())
-    # No time mode: the batch time comes with the tick, and there are no timers of Spark's.
-    jdf = grouped._jgd.transformWithStateInPySpark(column._jc, parsed, "Append", "None", None, "")
-    return DataFrame(jdf, frame.sparkSession)

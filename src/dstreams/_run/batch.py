@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark import RDD, StorageLevel
 from pyspark.core.rdd import PipelinedRDD
 
+from dstreams._plan.compiler import unpicklable
 from dstreams._plan.graph import Graph, Missing, Node, Output
 from dstreams._run.failures import as_user_error
 from dstreams._run.frontier import EmptyRDD, Frontier, row_decoder
@@ -28,9 +29,11 @@ from dstreams._sources.source import Read
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
+    from pyspark.core.rdd import Partitioner
 
     from dstreams._plan.batch_time import BatchTime
     from dstreams._plan.compiler import Plan
+    from dstreams._plan.functions import Functions
     from dstreams._plan.placement import Placement
     from dstreams._run.exchange import Exchange
     from dstreams._run.reads import Reads
@@ -42,6 +45,10 @@ log = logging.getLogger("dstreams")
 
 _LOOK_PARTITIONS = 32
 """An output that only looks asks at most so many partitions at once."""
+
+
+class FixedRDD(RDD[Any]):
+    """An RDD whose functions are pickled, so that nothing that the program changes from now on changes it."""
 
 
 class Batch:
@@ -81,13 +88,27 @@ class Batch:
         self._main = frontier
         self._frontiers = dict.fromkeys(placement.frontier, frontier)
         self._rdds: dict[Node, RDD[Any] | None] = {}
+        self._partitioners: dict[Node, Partitioner | None] = {}
         self._persisted: list[RDD[Any]] = []
 
     def rdd(self, node: Node) -> RDD[Any] | None:
         """RDD of a node at this time, or None where it has none."""
         if node not in self._rdds:
-            self._rdds[node] = self._keep(node, self._make(node))
+            rdd = self._keep(node, self._make(node))
+            if rdd is not None:
+                # The program's functions get RDDs without one, as on the old engine: `lookup` looks at all partitions.
+                self._partitioners[node], rdd.partitioner = rdd.partitioner, None
+            self._rdds[node] = rdd
         return self._rdds[node]
+
+    def fixed(self, node: Node) -> RDD[Any] | None:
+        """The same for an output: all RDDs of a batch are as they are before its first output runs."""
+        rdd = self.rdd(node)
+        if isinstance(rdd, PipelinedRDD) and node not in self._frontiers:
+            fixed = FixedRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer)
+            fixed.is_cached = rdd.is_cached
+            self._rdds[node] = rdd = fixed
+        return rdd
 
     def exchange(self, exchange: Exchange) -> None:
         """Run operations with state whose input is on the batch side; from now on their nodes have RDDs."""
@@ -119,7 +140,18 @@ class Batch:
             return None
         if node.missing is Missing.EMPTY:
             parents = [EmptyRDD(self._sc, 0) if parent is None else parent for parent in parents]
-        return node.evaluate(self.time, *parents)
+        if not node.liftable:
+            return node.evaluate(self.time, *parents)
+        known = list(zip(node.parents, parents, strict=True))
+        for parent, given in known:  # our own operations need no second shuffle where keys are together already
+            if given is not None:
+                given.partitioner = self._partitioners.get(parent)
+        try:
+            return node.evaluate(self.time, *parents)
+        finally:
+            for _, given in known:
+                if given is not None:
+                    given.partitioner = None
 
     def _keep(self, node: Node, rdd: RDD[Any] | None) -> RDD[Any] | None:
         """Persist what the user wants kept, and what several operations read and is ours to persist."""
@@ -145,6 +177,8 @@ class BatchSide:
         What the compiler made of it.
     readers : mapping
         Readers of the sources that are this package's own.
+    functions : Functions
+        The plan's functions.
     bus : ListenerBus
         Where events go.
     remember_ms : int
@@ -167,6 +201,7 @@ class BatchSide:
         placement: Placement,
         plan: Plan,
         readers: Mapping[Any, Reader],
+        functions: Functions,
         bus: ListenerBus,
         remember_ms: int,
         failed: Callable[[BaseException], None],
@@ -177,6 +212,7 @@ class BatchSide:
         self._placement = placement
         self._plan = plan
         self._readers = readers
+        self._functions = functions
         self._bus = bus
         self._remember_ms = remember_ms
         self._failed = failed
@@ -210,12 +246,14 @@ class BatchSide:
         """
         time_ms = when.now_ms
         try:
+            if (failure := self._functions.failure) is not None:
+                raise unpicklable(self._placement, failure) or failure
             frontier = Frontier(self._sc, jdf, self._plan, self._decoder, self._readers)
             batch = Batch(self._sc, when, frontier, self._placement, number, self.reads)
             self.remembered[time_ms] = batch
             for exchange in self.exchanges:
                 batch.exchange(exchange)
-            jobs = [(output, rdd) for output in self._graph.outputs if (rdd := batch.rdd(output.node)) is not None]
+            jobs = [(output, rdd) for output in self._graph.outputs if (rdd := batch.fixed(output.node)) is not None]
         except BaseException as error:  # SystemExit too: a callback does not end the program, as on the old engine
             self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"))
             self._forget(time_ms)
@@ -297,7 +335,7 @@ def _first(rdd: RDD[Any], number: int) -> list[Any]:
         return rdd.take(number)
     # A worker whose input is not read to its end is thrown away, and starting one costs more than unpickling what is
     # left. Where functions of the program come in between, they are not called for records that nobody looks at.
-    plain = not isinstance(rdd, PipelinedRDD)
+    plain = not isinstance(rdd, PipelinedRDD | FixedRDD)
 
     def look(records: Iterable[Any]) -> list[Any]:
         records = iter(records)

@@ -14,6 +14,7 @@ from pathlib import Path
 from pyspark import SparkConf, SparkContext
 from pyspark.find_spark_home import _find_spark_home
 
+from dstreams._run import class_archive
 from dstreams._run.program import FILE, OURS, without_process
 
 __all__ = ["saved_conf", "start_jvm"]
@@ -38,11 +39,14 @@ def start_jvm(path: str) -> bool:
     """
     folder = None if SparkContext._gateway is not None else _local(path)
     if folder is None:
-        SparkContext._ensure_initialized()
+        with class_archive.used():
+            SparkContext._ensure_initialized()
         return True
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
-    SparkContext._ensure_initialized(conf=_saved_conf(folder))
+    conf = _saved_conf(folder)
+    with class_archive.used(conf):
+        SparkContext._ensure_initialized(conf=conf)
     return True
 
 

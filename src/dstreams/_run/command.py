@@ -10,6 +10,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 
+from dstreams._run import class_archive
 from dstreams._run.before_spark import saved_conf
 from dstreams._run.files import jvm_reason
 from dstreams._run.inspect import inspect
@@ -101,4 +102,6 @@ def _quiet_context(stderr: int, saved: SparkConf | None) -> SparkContext:
     }
     for key, value in settings.items():
         conf.set(key, value)
-    return SparkContext(conf=conf, gateway=launch_gateway(conf, {"stderr": stderr}))
+    with class_archive.used(conf):
+        gateway = launch_gateway(conf, {"stderr": stderr})
+    return SparkContext(conf=conf, gateway=gateway)

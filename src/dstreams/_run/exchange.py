@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dstreams._plan.batch_time import BatchTime
-from dstreams._plan.compiler import compile_plan
+from dstreams._plan.compiler import compile_plan, unpicklable
+from dstreams._plan.functions import Functions
 from dstreams._plan.graph import Missing, Node
 from dstreams._plan.placement import Handed
 from dstreams._run.frontier import Frontier, row_decoder
@@ -68,6 +69,7 @@ class Exchange:
         self._batch: tuple[BatchTime, dict[Node, RDD[Any] | None]] | None = None
         self._last = -1
         self._readers: list[Reader] = []
+        self._functions = Functions(sc)
         self._ran = False
         self._frontier: Frontier | None = None
         self._failure: BaseException | None = None
@@ -78,6 +80,7 @@ class Exchange:
             lambda source: self._source(lambda: self._records(source)),
             self._source(self._tick),
             lambda op, partitions: bucket_ids(sc, op, partitions),
+            self._functions,
         )
         self._decoder = row_decoder(self._session, self.plan)
         self._session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
@@ -146,6 +149,7 @@ class Exchange:
             self._changed.notify_all()
         if self._jquery is not None:
             self._jquery.stop()
+        self._functions.close()
 
     @property
     def job_group(self) -> str | None:
@@ -162,6 +166,8 @@ class Exchange:
 
     def _on_batch(self, jdf: JavaObject, _: int) -> None:
         try:
+            if (failure := self._functions.failure) is not None:
+                raise unpicklable(self.placement, failure) or failure
             frontier = Frontier(self._sc, jdf, self.plan, self._decoder, {})
         except BaseException as error:
             with self._changed:
@@ -204,6 +210,7 @@ class Exchange:
 
     def _tick(self) -> Cut:
         assert self._batch is not None
+        self._functions.refresh()
         when, rdds = self._batch
         absent = tuple(sorted(self._absent(rdds)))
         return Cut([pickle.dumps((when.zero_ms, when.before_ms, when.now_ms, absent))], 1)

@@ -6,6 +6,7 @@ Everything that depends on the shape of Spark's physical plan is in this file.
 from __future__ import annotations
 
 import json
+import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
 from dstreams._java import java
 from dstreams._plan.chunks import apply
+from dstreams._plan.functions import Snapshot, snapshot_of
 from dstreams._plan.graph import OnEmpty
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-    from dstreams._plan.compiler import Branch, Function, Plan
+    from dstreams._plan.compiler import Branch, Plan
     from dstreams._plan.graph import Node
     from dstreams._sources.reader import Reader
 
@@ -86,13 +88,16 @@ class _Part:
 
 
 class _Chain:
-    """Functions over a partition, one after the other, inside a generator (see :mod:`dstreams._plan.combine`)."""
+    """Functions over a partition, one after the other, inside a generator (see :mod:`dstreams._plan.combine`).
 
-    def __init__(self, functions: tuple[Function, ...]) -> None:
+    They are as they were when the batch began, also where an output changes something before another one is run.
+    """
+
+    def __init__(self, functions: Snapshot) -> None:
         self._functions = functions
 
     def __call__(self, records: Iterable[Any]) -> Iterator[Any]:
-        yield from apply(self._functions, records)
+        yield from apply(pickle.loads(self._functions.data), records)
 
 
 class Frontier:
@@ -164,7 +169,7 @@ class Frontier:
         if isinstance(jrdd, EmptyRDD):
             return jrdd
         rdd: RDD[Any] = RDD(jrdd, self._sc, AutoBatchedSerializer(CPickleSerializer()))
-        rdd = rdd.mapPartitions(_Chain(branch.rest)) if branch.rest else rdd
+        rdd = rdd.mapPartitions(_Chain(snapshot_of(self._sc, branch.rest))) if branch.rest else rdd
         rdd.partitioner = branch.partitioner
         return rdd
 

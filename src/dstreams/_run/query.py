@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from dstreams._plan.compiler import compile_plan
+from dstreams._plan.functions import Functions
 from dstreams._plan.graph import Graph
 from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
@@ -120,6 +121,7 @@ class Query:
         self._level: str | None = None
         self._frames: dict[str, DataFrame] = {}
         self._readers: dict[Source, Reader] = {}
+        self._functions = Functions(sc)
         self._backpressure = backpressure_of(sc._conf.get, interval_ms)
         self._estimators: dict[int, tuple[RateLimit, RateEstimator]] = {}
         self._ids: dict[Reader, str] = {}
@@ -133,7 +135,7 @@ class Query:
                     self.clock.resume(*times)
             self.placement = place(graph, plan_context(sc, parallelism))
             session = private_session(sc, checkpoint)
-            tick = TickReader(self.clock)
+            tick = TickReader(self.clock, self._functions.refresh)
             tick.committed = recovery.committed_tick() if recovery is not None else None
             self._ids[tick] = TICK
             self.plan = compile_plan(
@@ -141,6 +143,7 @@ class Query:
                 lambda source: self._frame(cast(Source, source), session),
                 reader_frame(session, tick, failed=self._source_failed),
                 lambda op, partitions: bucket_ids(sc, op, partitions),
+                self._functions,
             )
             session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
         except BaseException:
@@ -148,9 +151,17 @@ class Query:
                 recovery.close()
             raise
         self.batches = BatchSide(
-            sc, graph, self.placement, self.plan, self._readers, bus, max(remember_ms, interval_ms), self._batch_failed,
+            sc,
+            graph,
+            self.placement,
+            self.plan,
+            self._readers,
+            self._functions,
+            bus,
+            max(remember_ms, interval_ms),
+            self._batch_failed,
             world.output,
-        )  # fmt: skip
+        )
 
     def _frame(self, source: Source, session: SparkSession) -> DataFrame:
         number, node = next((number, node) for number, node in enumerate(self._inputs) if node.source is source)
@@ -454,6 +465,7 @@ class Query:
             self._quietly(source.close)
         if self._sc._jsc is not None:
             self._quietly(self.batches.forget_all)
+            self._quietly(self._functions.close)
         if self._offsets is not None:
             shutil.rmtree(self._offsets, ignore_errors=True)
         if self._recovery is not None:

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from dstreams._plan.identity import initial_id
-from dstreams._plan.pipe import stateful
+from dstreams._plan.python_stage import transform_with_state
 from dstreams._plan.take_over import STORED, TakeOver
 from dstreams._run.checkpoint import LOG, NEXT, exchange_folder, folder_name, move_names, swap, used
 from dstreams._run.layout import TICK, Layout, Place
@@ -191,7 +191,7 @@ class Upgrade:
         session.conf.set("spark.sql.shuffle.partitions", str(layout.partitions))
         frame = reader_frame(session, _StoredReader(self._stored(session, layout)))
         for exchanges in layout.operators:
-            frame = stateful(frame, TakeOver(exchanges), STORED)
+            frame = transform_with_state(frame, TakeOver(exchanges), STORED)
 
         def run(jdf: JavaObject, _: int) -> None:
             jdf.queryExecution().toRdd().count()

@@ -34,7 +34,7 @@ Offset = Any
 
 
 class Stopped(Exception):
-    """Raised into Spark from a callback, to end a query; nobody is told, and it is short, as Spark searches its text."""
+    """Raised into Spark from a callback, to end a query without a word; short, since Spark searches its text."""
 
 
 class Cut(NamedTuple):

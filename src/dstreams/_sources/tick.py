@@ -8,6 +8,7 @@ time.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dstreams._sources.reader import Cut, Offset, Reader
@@ -27,12 +28,15 @@ class TickReader(Reader):
     ----------
     clock : Clock
         Hands out batch times.
+    begin : callable
+        Called on the query's thread when a batch begins, before anything of it is computed.
     """
 
     name = "dstreams-tick"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, begin: Callable[[], None]) -> None:
         self._clock = clock
+        self._begin = begin
 
     def ready(self) -> None:
         """Wait for the first batch time, so that no source is asked before it has come."""
@@ -48,5 +52,6 @@ class TickReader(Reader):
 
     def batch(self, start: Offset | None, end: Offset) -> Cut:
         """Row of a batch; what it says follows from the offsets, also when the batch is run again."""
+        self._begin()
         before = (start or {}).get("time") or end["zero"]
         return Cut([pickle.dumps((end["zero"], before, end["time"]))], 1)

@@ -9,7 +9,15 @@ import pytest
 from pyspark import SparkContext
 
 from dstreams import StreamingContext
+from dstreams.testing.quick_start import QuickStart
 from dstreams.testing.run import StreamTest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Spark start faster, from the archive of classes where there is one."""
+    quick_start = QuickStart(config)
+    config.pluginmanager.register(quick_start, "dstreams-quick-start")
+    config.add_cleanup(quick_start.end)
 
 
 def _spark_context(request: pytest.FixtureRequest) -> SparkContext:
