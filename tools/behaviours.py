@@ -135,12 +135,6 @@ SCALA: dict[str, list[tuple[str, str, bool, str]]] = {
             "the converter gets a binary file",
         ),
         (
-            "StreamingContext.rawSocketStream(host, port, level)",
-            "StreamingContext.rawSocketStream",
-            True,
-            "pickled blocks",
-        ),
-        (
             "StreamingContext.fileStream[K, V, F](directory[, filter, newFilesOnly[, conf]])",
             "StreamingContext.fileStream",
             False,

@@ -145,12 +145,6 @@ class _Folder:
         self.folder = str(path)
         self._path = path
 
-    def hold(self) -> None:
-        pass
-
-    def release(self) -> None:
-        pass
-
     def names(self) -> list[str]:
         return [path.name for path in self._path.iterdir()]
 

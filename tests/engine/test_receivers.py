@@ -1,4 +1,4 @@
-"""Receivers of the program's own, in the process where Spark runs them."""
+"""Receivers of the program's own, in a running program."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ pytestmark = pytest.mark.engine
 def test_receiver_stream(streaming, caplog):
     caplog.set_level("INFO", "dstreams")
 
-    class Numbers(Receiver):  # made here, so that it travels as it is
+    class Numbers(Receiver):
         def __init__(self, numbers):
             super().__init__()
             self.numbers = numbers
+            self.lock = threading.Lock()  # it is a part of the driver: nothing is pickled
 
         def onStart(self):
             threading.Thread(target=self.receive, daemon=True).start()
@@ -57,15 +58,32 @@ def test_receiver_stream(streaming, caplog):
     assert "receiverStream(Numbers): a hiccup: ValueError: bad" in caplog.messages
 
 
+def test_what_cannot_be_saved_is_refused_with_a_checkpoint_directory(streaming, tmp_path):
+    class Locked(Receiver):
+        def __init__(self):
+            super().__init__()
+            self.lock = threading.Lock()
+
+    lock = threading.Lock()
+    for define in (
+        lambda ssc: ssc.receiverStream(Locked()),
+        lambda ssc: ssc.socketStream("localhost", 1, lambda file: [lock]),
+    ):
+        ssc = streaming()
+        ssc.checkpoint(str(tmp_path / "checkpoint"))
+        define(ssc).pprint()
+        with pytest.raises(
+            DStreamTypeError, match=r"(receiver|socket)Stream at test_receivers\.py.*cannot be saved.*lock"
+        ):
+            ssc.start()
+
+
 def test_arguments(streaming):
     ssc = streaming()
     with pytest.raises(DStreamTypeError, match="receiver must be a Receiver, got int"):
         ssc.receiverStream(1)
-    broken = Receiver()
-    broken.lock = threading.Lock()
-    with pytest.raises(DStreamTypeError, match="receiverStream: Receiver cannot be pickled"):
-        ssc.receiverStream(broken)
     with pytest.raises(DStreamTypeError, match="socketStream: converter must be a function"):
         ssc.socketStream("localhost", 9999, None)
-    with pytest.raises(DStreamTypeError, match="rawSocketStream: hostname must be a str"):
-        ssc.rawSocketStream(None, 9999)
+    with pytest.raises(DStreamTypeError, match="socketStream: hostname must be a str"):
+        ssc.socketStream(None, 9999, list)
+    assert not hasattr(ssc, "rawSocketStream"), "Python never had it, and unpickling what comes runs it"

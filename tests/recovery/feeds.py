@@ -181,24 +181,19 @@ class CarefulSender(Feed):
 
     def reader(self, folder: Path) -> LogFolder:
         """How to read a folder of the log."""
-        return _OnlyRead(str(folder))
+        return LocalFolder(str(folder))
 
     def _logged(self) -> Iterable[str]:
-        for folder in {str(path.parent): path.parent for path in self._log.rglob("*.log")}.values():
+        for folder in {str(path.parent): path.parent for path in self._log.rglob("*.wal")}.values():
             for attempts_left in (3, 2, 1, 0):
                 try:
-                    yield from WriteAheadLog(self.reader(folder)).recover(0)[1]
+                    _, blocks = WriteAheadLog(self.reader(folder)).recover(0)
                     break
                 except (FileNotFoundError, RuntimeError):  # a file was deleted or begun while we were reading
                     if not attempts_left:
                         raise
-
-
-class _OnlyRead(LocalFolder):
-    """A log that a receiver is writing to."""
-
-    def hold(self) -> None:
-        pass
+            for block in blocks:  # bytes of whole lines
+                yield from block.data.decode().splitlines()
 
 
 def _readable(connection: socket.socket, timeout: float) -> bool:

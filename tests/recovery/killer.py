@@ -231,7 +231,7 @@ def kill_driver(run: Program) -> None:
 
 
 def kill_session(run: Program) -> None:
-    """Kill driver, JVM, planners and workers at once; the latter have process groups of their own."""
+    """Kill driver, JVM and workers at once; the latter have process groups of their own."""
     left = [run.process.pid, *processes(run.process.pid)]
     while left:
         for pid in left:

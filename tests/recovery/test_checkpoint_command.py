@@ -315,7 +315,7 @@ def crafted(made, tmp_path, spark_context) -> Path:
         found[0],
         conf={"spark.master": "yarn", "spark.hadoop.fs.s3a.secret.key": "hush2", "spark.app.name": "hush3"},
         operations=operations,
-        layouts=[Layout(["tick", "files", "socketTextStream(h:1)", "socketTextStream(h:1)"], 1, [], {})],
+        layouts=[Layout(["tick", "files", "socketTextStream(h:1)", "socketTextStream(h:1)"], 1, [], {}, ["files"])],
         interval_ms=500,
     )
     directory = tmp_path / "crafted"
@@ -332,8 +332,8 @@ def crafted(made, tmp_path, spark_context) -> Path:
 def test_inputs_of_other_kinds(crafted, tell):
     log = crafted / "_dstreams/log"
     for folder, size in ((folder_name("socketTextStream(h:1)"), 5000), ("old-12345678", 10)):
-        (log / folder / "dstreams-socket-0").mkdir(parents=True)
-        (log / folder / "dstreams-socket-0/segment").write_bytes(bytes(size))
+        (log / folder).mkdir(parents=True)
+        (log / folder / f"{0:020d}-0.wal").write_bytes(bytes(size))
     text = tell(crafted, now_ms=1500)
     receiver = section(text, "socketTextStream(h:1)")
     assert field(receiver, "offset") == "1,234 records; with the pending batch: 1,235 records"

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 from pyspark import SparkContext, cloudpickle
 
-from dstreams._sources.receiver import ReceiverReader, Wiring
+from dstreams._sources.receiver import ReceiverReader, ReceiverSource
+from dstreams._sources.start import Start
 from dstreams._sources.write_ahead import LocalFolder
 from tests.unit.receivers import Status
 
@@ -29,17 +30,18 @@ def run() -> Iterator[Callable[..., tuple[ReceiverReader, Status]]]:
     """Give a function that starts the receiver of a source; it ends with the test."""
     opened: list[ReceiverReader] = []
 
-    def start(source: Any, log: Path | None = None) -> tuple[ReceiverReader, Status]:
+    def start(source: ReceiverSource, log: Path | None = None) -> tuple[ReceiverReader, Status]:
         status = Status()
-        folder = None if log is None else LocalFolder(str(log))
-        reader = cloudpickle.loads(cloudpickle.dumps(source)).reader(
-            Wiring(cast(Any, status), 2, folder, settings=source._settings)
-        )
-        reader.open()
+        folder = None
+        if log is not None:  # a program with a checkpoint directory is saved there, and restored
+            folder = LocalFolder(str(log))
+            source = cloudpickle.loads(cloudpickle.dumps(source))
+        reader = source.reader(Start(log=folder, report=status.report), cast(Any, None))
         opened.append(reader)
+        reader.open()
         return reader, status
 
     yield start
     for reader in opened:
         reader.stop()
-        assert not reader._thread.is_alive()
+        assert reader._thread is None or not reader._thread.is_alive()

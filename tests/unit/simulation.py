@@ -229,12 +229,12 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        # A pool of workers for each stateful stage.
-        self.remembered: dict[tuple[str, int], Remembered] = {}
+        # All stateful stages share the workers.
+        self.remembered: dict[int, Remembered] = {}
         patch = self.monkeypatch.setattr
         patch(pipe_module, "DataFrame", Frame)
         patch(pipe_module, "map_in_arrow", self._map)
-        patch(pipe_module, "stateful", self._stateful)
+        patch(pipe_module, "transform_with_state", self._stateful)
         patch(pipe_module, "sf", SimpleNamespace(expr=lambda text: text))
         patch(flow_module, "_partition", lambda: self._task)
         self._task = -1
@@ -258,7 +258,7 @@ class Cluster:
         """The bucket is the one of the partition."""
         assert self.ids[line["op"]].index(line["bucket"]) == line["part"]
 
-    def _map(self, frame: Frame, function: Any, schema: str, name: str) -> Frame:
+    def _map(self, frame: Frame, function: Any, schema: str, name: str, functions: Any) -> Frame:
         assert schema == flow_module.PIPE
         self.stages.append(name)
         pickled = cloudpickle.dumps(function)
@@ -276,8 +276,9 @@ class Cluster:
 
         return Frame(mapped)
 
-    def _stateful(self, frame: Frame, operator: Operator, schema: str, pool: str) -> Frame:
+    def _stateful(self, frame: Frame, operator: Operator, schema: str, functions: Any) -> Frame:
         assert schema == PIPE
+        number = self.stages.count("state")
         self.stages.append("state")
         pickled = cloudpickle.dumps(operator)
 
@@ -292,9 +293,9 @@ class Cluster:
                 lines = groups[op, bucket]
                 self.random.shuffle(lines)
                 rows = [Row(*Line._fields)(*(line[name] for name in Line._fields)) for line in lines]
-                pages = self.pages.setdefault((pool, op, bucket), MemoryPages())
+                pages = self.pages.setdefault((number, op, bucket), MemoryPages())
                 pages.begin()
-                worker = self.remembered.setdefault((pool, self.random.randrange(self.workers)), Remembered())
+                worker = self.remembered.setdefault(self.random.randrange(self.workers), Remembered())
                 task = cloudpickle.loads(pickled)
                 task.init(SimpleNamespace(getMapState=lambda *_, pages=pages: pages))
                 with working(worker):
@@ -329,7 +330,8 @@ class Program:
         self._tags = {rdd.stage: tag for tag, rdd in enumerate(delivered, 10)}
         self.pipe = Pipe(dict(self._tags))
         cluster.stages.clear()
-        self._frame: Any = self.pipe.frame(cluster.source, cluster.tick(), cluster.bucket_ids)  # type: ignore[arg-type]
+        no_functions: Any = None  # they change in a real driver only
+        self._frame: Any = self.pipe.frame(cluster.source, cluster.tick(), cluster.bucket_ids, no_functions)  # type: ignore[arg-type]
 
     def run(self, now: int, inputs: dict[Fed, list[list[Any]]], commit: bool = True) -> list[list[list[Any]]]:
         """Run a batch.

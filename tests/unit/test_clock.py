@@ -85,6 +85,15 @@ def test_waiting_for_the_first_batch() -> None:
     assert clock.due() == 101_000
 
 
+def test_nothing_is_waited_for_before_the_start() -> None:
+    """A query may be prepared, and its sources looked at, without being started."""
+    now = FakeTime(100.25)
+    clock = Clock(1000, logical=False, now=now)
+    clock._changed = waits = StepForward(now)  # type: ignore[assignment]
+    clock.wait_for_first()
+    assert (clock.zero_ms, waits.waited) == (None, [])
+
+
 def test_the_first_batch_time_counts_from_the_start_however_long_the_preparation_takes() -> None:
     now = FakeTime(100.25)
     clock = Clock(1000, logical=True, now=now)
@@ -109,12 +118,14 @@ def test_due_stays_the_same_until_the_batch_is_completed() -> None:
 def test_real_clock_jumps_over_missed_batches_and_never_repeats_one() -> None:
     now = FakeTime(0)
     clock = started(now)
+    clock._changed = waits = StepForward(now)  # type: ignore[assignment]
     seen = []
     for moment in (101.01, 102.01, 106.7, 106.8, 107.5, 104.0):
         now.seconds = moment
         seen.append(clock.due())
         clock.complete()
     assert seen == [101_000, 102_000, 106_000, 107_000, 108_000, 109_000]
+    assert waits.waited == pytest.approx([0.2, 0.5, 5.0]), "who asks before a batch time has come waits for it"
 
 
 def test_logical_clock_is_contiguous_however_late_a_batch_is() -> None:
@@ -190,9 +201,10 @@ def test_close_wakes_who_waits_for_the_first_batch() -> None:
     assert result == [None]
 
 
-def test_close_wakes_who_waits_for_the_next_batch() -> None:
+@pytest.mark.parametrize("logical", [True, False])
+def test_close_wakes_who_waits_for_the_next_batch(logical: bool) -> None:
     now = FakeTime(0)
-    clock = started(now, logical=True)
+    clock = started(now, logical)
     clock.due()
     clock.complete()
     thread, result = in_thread(clock.due)
@@ -309,6 +321,7 @@ def test_a_batch_waits_for_the_one_before_it() -> None:
     """The old engine's scheduling delay: from the batch time to the beginning of the work."""
     now = FakeTime(0)
     clock = started(now)
+    clock._changed = StepForward(now)  # type: ignore[assignment]
     assert clock.begun() is None
     now.seconds = 101.02
     clock.due()
@@ -318,7 +331,7 @@ def test_a_batch_waits_for_the_one_before_it() -> None:
     assert clock.begun() is None
     assert clock.due() == 102_000 and clock.begun() == (102_000, 102_700)
     clock.complete()
-    assert clock.due() == 103_000 and clock.begun() == (102_700, 102_700), "one that comes early has not waited"
+    assert clock.due() == 103_000 and clock.begun() == (103_000, 103_000), "one that comes in time has not waited"
 
 
 def test_without_a_pace_no_batch_waits() -> None:

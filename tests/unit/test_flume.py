@@ -1,4 +1,4 @@
-"""Flume with a real agent: the receiver as Spark would start it."""
+"""Flume with a real agent: the receiver as a query would start it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_events_of_an_agent(run, tmp_path, port, compression):
     with Agent(tmp_path / "agent", port, compression) as agent:
         agent.send("early")  # the agent tries until somebody listens
         reader, _ = run(receiver(port, compression == "deflate"), tmp_path / "ahead")
-        assert reader.describe() == f"receiverStream(Flume on 127.0.0.1:{port})"
+        assert reader.name == f"receiverStream(Flume on 127.0.0.1:{port})"
         lines = [f"line {i}" for i in range(500)] + ["x" * 100_000, "last"]
         agent.send(*lines)
         until(lambda: bodies(reader)[-1:] == ["last"], 60)

@@ -10,8 +10,8 @@ import pytest
 import dstreams
 
 IN_SPARKS_PROCESSES = [
-    "_plan.flow", "_plan.operator", "_plan.rebucket", "_plan.take_over", "_run.nodes", "_sources.custom",
-    "_sources.kinesis", "_sources.queue", "_sources.socket", "_sources.tick", "receiver",
+    "_plan.flow", "_plan.operator", "_plan.rebucket", "_plan.take_over", "_run.nodes", "_sources.dataframe",
+    "_sources.decoder", "_sources.files", "_sources.kafka", "_sources.kinesis", "_sources.socket",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Kinesis on moto's server: the reader as Spark would start it, and what is told when something is wrong."""
+"""Kinesis on moto's server: the reader as a query would ask it, and what is told when something is wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dstreams._sources.kinesis import Account, KinesisDecoder, KinesisReader, Ki
 from dstreams._sources.start import FRESH, Start
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.kinesis import InitialPositionInStream, KinesisUtils
-from tests.unit.receivers import Status, until
+from tests.unit.receivers import Status, decoded, partitions, until
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,7 @@ def opened():
 
     def make(account: Account, positions: dict[str, str]) -> tuple[KinesisReader, Status]:
         status = Status()
-        reader = cloudpickle.loads(cloudpickle.dumps(KinesisReader(account, status, positions)))
-        reader._status = status
+        reader = KinesisReader("KinesisUtils.createStream(s)", account, positions, status.report, 2)
         reader.open()
         readers.append(reader)
         return reader, status
@@ -77,16 +76,23 @@ def opened():
         reader.stop()
 
 
-def batch(reader: KinesisReader, start: dict[str, Any], end: dict[str, Any]) -> list[list[str]]:
+def batch(reader: KinesisReader, start: dict[str, Any] | None, end: dict[str, Any]) -> list[list[str]]:
     """Records of each partition."""
-    return [
-        [data.decode() for chunk in part.chunks for data in pickle.loads(chunk)]
-        for part in reader.partitions(start, end)
-    ]
+    return [[data.decode() for data in decoded(part)] for part in partitions(reader.batch(start, end))]
 
 
 def flat(parts: list[list[str]]) -> list[str]:
     return sorted(text for part in parts for text in part)
+
+
+def first_offset(reader: KinesisReader) -> dict[str, Any]:
+    """Offset of the first batch of a program, which is where the second one begins."""
+    return reader.latest(None)
+
+
+def latest(reader: KinesisReader) -> dict[str, Any]:
+    """Offset up to which there is data."""
+    return reader.latest(first_offset(reader))
 
 
 def test_batches_and_a_batch_that_is_run_again(stream, opened):
@@ -94,16 +100,16 @@ def test_batches_and_a_batch_that_is_run_again(stream, opened):
     texts = [f"r{i}" for i in range(20)]
     source.send(*texts)
     reader, status = opened(source.account, dict.fromkeys(source.shards(), ""))
-    begin = reader.initialOffset()
-    until(lambda: len(flat(batch(reader, begin, reader.latestOffset()))) == 20)
-    end = reader.latestOffset()
-    assert len(batch(reader, begin, end)) == 2, "a partition for each shard"
-    assert batch(reader, end, end) == []
+    begin = first_offset(reader)
+    until(lambda: len(flat(batch(reader, begin, latest(reader)))) == 20)
+    end = latest(reader)
+    assert (len(batch(reader, begin, end)), reader.records) == (1, 20), "few records are one partition"
+    assert (batch(reader, end, end), reader.records) == ([], 0)
     source.send("later")
-    until(lambda: reader.latestOffset() != end)
+    until(lambda: latest(reader) != end)
     assert flat(batch(reader, begin, end)) == sorted(texts), "a batch ends where it ended"
     reader.commit(end)
-    later = reader.latestOffset()
+    later = latest(reader)
     assert flat(batch(reader, end, later)) == ["later"]
     assert status.said == [("started", "reading 2 shard(s)")]
     reader.stop()
@@ -112,12 +118,46 @@ def test_batches_and_a_batch_that_is_run_again(stream, opened):
     assert flat(batch(again, end, later)) == ["later"]
     assert flat(batch(again, begin, end)) == sorted(texts)
     source.send("new")
-    until(lambda: again.latestOffset() != later)
-    assert flat(batch(again, later, again.latestOffset())) == ["new"]
+    until(lambda: again.latest(later) != later)
+    assert flat(batch(again, later, again.latest(later))) == ["new"]
     lost = {"shards": {**later["shards"], source.shards()[0]: "9" * 60}}
     third, _ = opened(source.account, lost["shards"])
     with pytest.raises(RuntimeError, match=r"does not have the records of shardId-\d+ up to 9+ any more"):
-        third.partitions(later, lost)
+        third.batch(later, lost)
+
+
+@pytest.mark.parametrize("position", ["", "@1000"])
+def test_the_first_batch_says_where_the_stream_began(stream, opened, position):
+    """It may have to be run again, by a process that cannot know that; so it has no records."""
+    source = stream(1)
+    (shard,) = source.shards()
+    source.send("a", "b")
+    reader, _ = opened(source.account, {shard: position})
+    until(lambda: reader.latest({"shards": {shard: position}}) != {"shards": {shard: position}})
+    first = reader.latest(None)
+    assert first == {"shards": {shard: position}}
+    assert reader.batch(None, first) is None
+    second = reader.latest(first)
+    assert flat(batch(reader, first, second)) == ["a", "b"]
+    reader.stop()
+
+    again, _ = opened(source.account, first["shards"])  # after a kill before the first batch was committed
+    assert again.batch(None, first) is None
+    until(lambda: again.latest(first) == second)
+    assert flat(batch(again, first, second)) == ["a", "b"]
+
+
+def test_a_large_batch_is_cut_for_all_cores(stream, opened, monkeypatch):
+    monkeypatch.setattr("dstreams._sources.receiver.PARTITION_RECORDS", 10)
+    source = stream(2)
+    texts = [f"r{i}" for i in range(20)]
+    source.send(*texts)
+    reader, _ = opened(source.account, dict.fromkeys(source.shards(), ""))
+    begin = first_offset(reader)
+    until(lambda: len(flat(batch(reader, begin, latest(reader)))) == 20)
+    parts = batch(reader, begin, latest(reader))
+    assert len(parts) == 2 and all(parts), "the records of each shard are one block at least"
+    assert flat(parts) == sorted(texts)
 
 
 class Resharded:
@@ -169,14 +209,14 @@ def test_resharding(resharded, opened):
     account = Account("s", None, "r")
     resharded.records["0"] += [b"a", b"b"]
     reader, _ = opened(account, {"0": ""})
-    begin = reader.initialOffset()
-    until(lambda: reader.latestOffset() == {"shards": {"0": "2"}})
+    begin = first_offset(reader)
+    until(lambda: latest(reader) == {"shards": {"0": "2"}})
     resharded.parents |= {"1": ["0"], "2": ["0"], "3": ["1", "2"]}
     resharded.records |= {"1": [b"d"], "2": [b"e"], "3": [b"f"]}
     resharded.records["0"] += [b"c"]
     resharded.closed |= {"0", "1"}
-    until(lambda: reader.latestOffset() == {"shards": {"0": "3!", "1": "1!", "2": "1"}})
-    end = reader.latestOffset()
+    until(lambda: latest(reader) == {"shards": {"0": "3!", "1": "1!", "2": "1"}})
+    end = latest(reader)
     assert flat(batch(reader, begin, end)) == ["a", "b", "c", "d", "e"]
     reader.commit(end)
     reader.stop()
@@ -184,15 +224,31 @@ def test_resharding(resharded, opened):
     again, status = opened(account, end["shards"])
     assert status.said == [("started", "reading 1 shard(s)")]
     resharded.closed.add("2")
-    until(lambda: "3" in again.latestOffset()["shards"] and again.latestOffset()["shards"]["3"] == "1")
-    last = again.latestOffset()
+    until(lambda: again.latest(end)["shards"].get("3") == "1")
+    last = again.latest(end)
     assert flat(batch(again, end, last)) == ["f"]
     again.commit(last)
     del resharded.parents["0"], resharded.parents["1"]  # their records are older than the stream keeps
     resharded.parents |= {"4": ["3"]}
     resharded.records["4"] = []
     resharded.closed.add("3")
-    until(lambda: again.latestOffset()["shards"] == {"2": "1!", "3": "1!", "4": ""})
+    until(lambda: again.latest(last)["shards"] == {"2": "1!", "3": "1!", "4": ""})
+
+
+def test_a_batch_in_which_a_shard_has_only_ended_can_be_run_again(resharded, opened):
+    resharded.records["0"] += [b"a"]
+    account = Account("s", None, "r")
+    reader, _ = opened(account, {"0": ""})
+    until(lambda: latest(reader) == {"shards": {"0": "1"}})
+    before = latest(reader)
+    resharded.closed.add("0")
+    until(lambda: latest(reader) == {"shards": {"0": "1!"}})
+    end = latest(reader)
+    reader.commit(before)
+    assert batch(reader, before, end) == []
+    reader.stop()
+    again, _ = opened(account, end["shards"])  # after a kill before that batch was committed
+    assert batch(again, before, end) == []
 
 
 def test_too_much_waiting_holds_the_reader_back(stream, opened, monkeypatch):
@@ -202,12 +258,12 @@ def test_too_much_waiting_holds_the_reader_back(stream, opened, monkeypatch):
     (shard,) = source.shards()
     reader, status = opened(source.account, {shard: ""})
     until(lambda: status.texts("waiting"))
-    end = reader.latestOffset()
+    end = latest(reader)
     source.send("bbbb")
-    assert reader.latestOffset() == end
+    assert latest(reader) == end
     reader.commit(end)
-    until(lambda: reader.latestOffset() != end)
-    assert flat(batch(reader, end, reader.latestOffset())) == ["bbbb"]
+    until(lambda: latest(reader) != end)
+    assert flat(batch(reader, end, latest(reader))) == ["bbbb"]
 
 
 def test_errors_on_the_way_are_told_and_tried_again(stream, opened):
@@ -225,52 +281,45 @@ def test_errors_on_the_way_are_told_and_tried_again(stream, opened):
     assert status.texts("error") == [f"{shard}: the network is away; trying again every 0.01 s"]
     reader._client = good
     source.send("x")
-    until(lambda: flat(batch(reader, reader.initialOffset(), reader.latestOffset())) == ["x"])
+    until(lambda: flat(batch(reader, first_offset(reader), latest(reader))) == ["x"])
 
 
 # ---------------------------------------------------------------------- where it begins
 
 
-class Link:
-    def serve(self, name: str, target: Any) -> Any:
-        return target
-
-
-def positions(monkeypatch, account: Account, latest: bool, start: Start = FRESH) -> dict[str, str]:
+def positions(account: Account, latest: bool, start: Start = FRESH) -> dict[str, str]:
     """Where the reader of a source would begin."""
-    monkeypatch.setattr(kinesis, "load_stream", lambda session, link, name, reader: reader)
-    source = KinesisSource(account, latest, bytes.decode, "dstreams-kinesis-0", None)
-    return source.frame(None, Link(), start).initialOffset()["shards"]
+    source: Any = KinesisSource(account, latest, bytes.decode, 2)
+    return source.reader(start, None)._first
 
 
-def test_where_a_stream_begins(monkeypatch, stream):
+def test_where_a_stream_begins(stream):
     source = stream(1)
     (parent,) = source.shards()
     source.client.split_shard(StreamName=source.name, ShardToSplit=parent, NewStartingHashKey=str(2**127))
-    assert positions(monkeypatch, source.account, latest=False) == {parent: ""}, "its children come later"
-    latest = positions(monkeypatch, source.account, latest=True)
+    assert positions(source.account, latest=False) == {parent: ""}, "its children come later"
+    latest = positions(source.account, latest=True)
     assert sorted(latest) == source.shards() and all(text.startswith("@") for text in latest.values())
     known = Start({"shards": {parent: "17"}})
-    assert positions(monkeypatch, Account("none", "http://127.0.0.1:1", "r"), True, known) == {parent: "17"}
+    assert positions(Account("none", "http://127.0.0.1:1", "r"), True, known) == {parent: "17"}
 
 
-def test_latest_reads_what_comes_after(monkeypatch, stream, opened):
+def test_latest_reads_what_comes_after(stream, opened):
     source = stream(1)
-    begin = positions(monkeypatch, source.account, latest=True)
+    begin = positions(source.account, latest=True)
     reader, _ = opened(source.account, begin)
     source.send("news")
-    until(lambda: flat(batch(reader, reader.initialOffset(), reader.latestOffset())) == ["news"])
+    until(lambda: flat(batch(reader, first_offset(reader), latest(reader))) == ["news"])
 
 
 def test_source_and_decoder():
-    source = cloudpickle.loads(
-        cloudpickle.dumps(KinesisSource(Account("s", "e", "r", "id", "hush"), True, len, "n", threading.Lock()))
-    )
-    assert (source.describe(), source.announce(None), source.status) == (
-        "KinesisUtils.createStream(s)", "KinesisUtils.createStream(s): in r", None,
+    source = cloudpickle.loads(cloudpickle.dumps(KinesisSource(Account("s", "e", "r", "id", "hush"), True, len, 2)))
+    assert (source.describe(), source.announce(None)) == (
+        "KinesisUtils.createStream(s)", "KinesisUtils.createStream(s): in r",
     )  # fmt: skip
     assert "hush" not in repr(source._account)
     assert isinstance(source.decode, KinesisDecoder)
+    assert decoded([pickle.dumps([b"ab", b"c"])], source.decode) == [2, 1]
 
 
 # ---------------------------------------------------------------------- what is told
@@ -292,14 +341,14 @@ class _Refusing(BaseHTTPRequestHandler):
 
 def test_what_is_wrong_is_told_at_the_start(monkeypatch, endpoint):
     with pytest.raises(DStreamStateError, match="there is no stream 'absent' in us-east-1"):
-        positions(monkeypatch, Account("absent", endpoint, "us-east-1", "id", "key"), True)
+        positions(Account("absent", endpoint, "us-east-1", "id", "key"), True)
     with pytest.raises(DStreamStateError, match=r"nobody answers at http://127\.0\.0\.1:1"):
-        positions(monkeypatch, Account("s", "http://127.0.0.1:1", "us-east-1", "id", "key"), True)
+        positions(Account("s", "http://127.0.0.1:1", "us-east-1", "id", "key"), True)
     server = HTTPServer(("127.0.0.1", 0), _Refusing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     expired = Account("s", f"http://127.0.0.1:{server.server_port}", "us-east-1", "id", "hunter2")
     with pytest.raises(DStreamStateError, match=r"refuses the credentials \(ExpiredTokenException") as raised:
-        positions(monkeypatch, expired, True)
+        positions(expired, True)
     assert "hunter2" not in str(raised.value)
     server.shutdown()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -308,7 +357,7 @@ def test_what_is_wrong_is_told_at_the_start(monkeypatch, endpoint):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(DStreamStateError, match="refuses the credentials"):
-        positions(monkeypatch, Account("s", endpoint, "us-east-1"), True)
+        positions(Account("s", endpoint, "us-east-1"), True)
 
 
 def test_role(endpoint, monkeypatch):

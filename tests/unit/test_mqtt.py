@@ -1,4 +1,4 @@
-"""MQTT on a real broker: the receiver as Spark would start it."""
+"""MQTT on a real broker: the receiver as a query would start it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_messages(broker, run, tmp_path):
     until(lambda: taken(reader)[-1:] == ["last"])
     assert [text for text in taken(reader) if not text.startswith("probe")] == ["ü", "\ufffd", "", "last"]
     until(lambda: status.said == [("started", "started")])
-    assert reader.describe() == f"receiverStream(MQTT {broker.url}, sensors/+)"
+    assert reader.name == f"receiverStream(MQTT {broker.url}, sensors/+)"
     count = len(taken(reader))
     reader.stop()
     again, _ = run(receiver(broker, "sensors/+"), tmp_path / "ahead")

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import pickle
+import random
 import socket
-import struct
 import threading
 import time
 from typing import Any
 
 import pytest
-from pyspark.serializers import BatchedSerializer, CPickleSerializer
 
 from dstreams import DStreamError
-from dstreams._sources.blocks import Blocks, RateLimit
-from dstreams._sources.receiver import Settings
-from dstreams._sources.socket import ConvertedSource, RawSource, SocketSource
+from dstreams._sources.blocks import Collector, RateLimit, pickled
+from dstreams._sources.receiver import PARTITION_BYTES, Settings, cut
+from dstreams._sources.socket import ConvertedSource, SocketSource
+from dstreams._sources.start import Start
 from dstreams.errors import DStreamStateError, ReceiverStopped
 from dstreams.receiver import Receiver
-from tests.unit.receivers import QUICK, custom, taken, until
+from tests.unit.receivers import QUICK, Status, custom, decoded, partitions, received, taken, until
 
 # ---------------------------------------------------------------------- receivers of the program
 
@@ -46,7 +46,7 @@ class Counting(Receiver[int]):
 @pytest.mark.parametrize("logged", [True, False])
 def test_store_from_several_threads(run, tmp_path, logged):
     reader, status = run(custom(Counting(8, 100)), tmp_path if logged else None)
-    until(lambda: reader.available(None) == 800)
+    until(lambda: received(reader) == 800)
     found = taken(reader)
     assert sorted(found) == list(range(800))
     for number in range(8):  # each thread's own are in their order
@@ -74,7 +74,7 @@ class Failing(Receiver[str]):
 
 def test_receiver_whose_start_fails_is_started_again(run):
     reader, status = run(custom(Failing()))
-    until(lambda: reader.available(None) == 1)
+    until(lambda: received(reader) == 1)
     assert taken(reader) == ["try 3"]
     failed = [("error", f"onStart: OSError: no {i}; starting again in 0.01 s") for i in (1, 2)]
     until(lambda: status.said == [*failed, ("started", "started")])
@@ -141,23 +141,104 @@ class Endless(Receiver[int]):
             self.store([1] * 10)
 
 
-def test_rate_and_a_quiet_end(run, capsys):
+class Idle(Receiver[Any]):
+    """Receives nothing by itself; the test stores."""
+
+    def onStart(self) -> None:
+        pass
+
+
+def end_of(reader) -> None:
+    """Stop a receiver, and wait for the threads that it has started."""
+    reader.stop()
+    until(lambda: not any("receive" in thread.name for thread in threading.enumerate()))
+
+
+def test_rate_and_a_quiet_end(run, monkeypatch):
     """A thread that goes on storing when its receiver is stopped ends without a word."""
-    before = threading.excepthook
-    try:
-        reader, _ = run(custom(Endless(), Settings(0.01, 0.01, max_rate=200)))
-        began = time.monotonic()
-        until(lambda: reader.available(None) >= 40)
-        assert reader.available(None) <= 20 + 200 * (time.monotonic() - began)
-        reader.stop()
-        until(lambda: not any("receive" in thread.name for thread in threading.enumerate()))
-        assert capsys.readouterr().err == ""
-        thread = threading.Thread(target=lambda: 1 // 0)
-        threading.excepthook = lambda args: None if args.exc_type is ZeroDivisionError else before(args)
-        thread.start()
-        thread.join()
-    finally:
-        threading.excepthook = before
+    told = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_type))
+    began = time.monotonic()
+    reader, _ = run(custom(Endless(), Settings(0.01, 0.01, max_rate=200)))
+    until(lambda: received(reader) >= 40)
+    assert received(reader) <= 20 + 200 * (time.monotonic() - began)
+    end_of(reader)
+    assert told == []
+    fail_in_a_thread()
+    assert told == [ZeroDivisionError], "all others are told, as ever"
+
+
+def fail_in_a_thread() -> None:
+    thread = threading.Thread(target=lambda: 1 // 0)
+    thread.start()
+    thread.join()
+
+
+def test_a_hook_that_the_program_has_put_around_ours(run, monkeypatch):
+    """As libraries that report errors do; then another program with a receiver is started."""
+    told = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_type))
+    end_of(run(custom(Endless()))[0])
+    ours = threading.excepthook
+    monkeypatch.setattr(threading, "excepthook", lambda args: ours(args))
+    end_of(run(custom(Endless()))[0])
+    fail_in_a_thread()
+    assert told == [ZeroDivisionError]
+
+
+def test_a_list_that_is_not_taken_any_more(run):
+    """Who stores it is told, so that the sender is not told that it has arrived."""
+    reader, _ = run(custom(Idle(), Settings(0.01, 0.01, max_rate=0.001)))
+    receiver = reader._receiver
+    until(receiver.isStarted)
+    raised = []
+
+    def store() -> None:
+        with pytest.raises(ReceiverStopped, match="3 records were not taken, since the receiver was stopped") as error:
+            receiver.store([1, 2, 3])
+        raised.append(error.type)
+
+    thread = threading.Thread(target=store, daemon=True)
+    thread.start()
+    until(lambda: received(reader) == 1)  # the next one may come in a quarter of an hour
+    reader.stop()
+    thread.join(60)
+    assert raised == [ReceiverStopped]
+
+
+# ---------------------------------------------------------------------- records that cannot be pickled
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_record_that_cannot_be_pickled_is_refused_where_it_is_stored(run, tmp_path, logged):
+    """It is named, and nothing else is lost: neither what is collected with it, nor what comes after it."""
+    reader, status = run(custom(Idle()), tmp_path if logged else None)
+    receiver = reader._receiver
+    until(lambda: status.said == [("started", "started")])
+    lock = threading.Lock()
+    receiver.store("single")
+    for refused in (lock, {"a": [lock]}, ["of a list", lock], iter(["of an iterator", lock]), [*range(5000), lock]):
+        with pytest.raises(pickle.PicklingError, match=r"a record of the stream cannot be pickled: .*_thread\.lock"):
+            receiver.store(refused)
+    receiver.store(("another", 1))
+    receiver.store(["a", "list"])
+    receiver.store(None)
+    stored = ["single", ("another", 1), "a", "list", None]
+    until(lambda: received(reader) == len(stored))
+    assert taken(reader) == stored
+    assert len(status.said) == 1, "the driver has nothing to tell"
+    reader.stop()
+    if logged:
+        again, _ = run(custom(Idle()), tmp_path)
+        assert taken(again) == stored
+
+
+def test_of_a_list_above_the_rate_nothing_is_taken_either(run):
+    """It is cut to pieces, and the record to blame may be in the last one."""
+    reader, _ = run(custom(Idle(), Settings(0.01, 0.2, max_rate=100)))
+    with pytest.raises(pickle.PicklingError, match="lock"):
+        reader.put([*range(99), threading.Lock()])
+    assert received(reader) == 0
 
 
 # ---------------------------------------------------------------------- sockets
@@ -178,12 +259,9 @@ def serve(data: bytes) -> tuple[socket.socket, threading.Thread]:
     return server, thread
 
 
-def tcp(kind: type[Any], data: bytes, **attributes: Any) -> Any:
+def converted(data: bytes, converter: Any) -> ConvertedSource:
     server, _ = serve(data)
-    source = kind("127.0.0.1", server.getsockname()[1], 2, "dstreams-socket-0", QUICK)
-    for name, value in attributes.items():
-        setattr(source, name, value)
-    return source
+    return ConvertedSource("127.0.0.1", server.getsockname()[1], QUICK, converter)
 
 
 def test_converter_gets_the_bytes(run):
@@ -191,11 +269,11 @@ def test_converter_gets_the_bytes(run):
         while data := file.read(3):
             yield data.decode(), len(data)
 
-    reader, status = run(tcp(ConvertedSource, b"abcdefg", converter=pairs))
-    until(lambda: reader.available(None) == 3)
+    reader, status = run(converted(b"abcdefg", pairs))
+    until(lambda: received(reader) == 3)
     assert taken(reader) == [("abc", 3), ("def", 3), ("g", 1)]
     until(lambda: status.texts("stopped") or status.texts("error"))
-    assert reader.describe().startswith("socketStream(127.0.0.1:")
+    assert reader.name.startswith("socketStream(127.0.0.1:")
 
 
 def test_converter_that_fails_keeps_what_came_before(run):
@@ -203,82 +281,201 @@ def test_converter_that_fails_keeps_what_came_before(run):
         yield file.read(1)
         raise ValueError("no more")
 
-    reader, status = run(tcp(ConvertedSource, b"ab", converter=broken))
-    until(lambda: reader.available(None) == 1)
+    reader, status = run(converted(b"ab", broken))
+    until(lambda: received(reader) == 1)
     assert taken(reader) == [b"a"]
-    assert "no more; trying again every 0.01 s" in status.texts("error")
+    until(lambda: "no more; trying again every 0.01 s" in status.texts("error"))
 
 
-def test_raw_blocks_are_those_of_pysparks_serializer(run):
-    class File:
-        def __init__(self) -> None:
-            self.data = b""
+def test_converter_that_gives_what_cannot_be_pickled(run):
+    def locks(file):
+        yield file.read(1)
+        yield threading.Lock()
 
-        def write(self, data: bytes) -> None:
-            self.data += data
-
-    file = File()
-    BatchedSerializer(CPickleSerializer(), 2).dump_stream(iter([1, "two", None]), file)
-    reader, _ = run(tcp(RawSource, file.data, max_block_bytes=1000))
-    until(lambda: reader.available(None) == 3)
-    assert taken(reader) == [1, "two", None]
+    reader, status = run(converted(b"a", locks))
+    until(lambda: any("cannot be pickled: <unlocked _thread.lock" in text for text in status.texts("error")))
+    assert taken(reader) == [b"a"]
 
 
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (struct.pack(">i", 5000), "a block of 5000 bytes was announced, and it may have 1000"),
-        (b"GET / HTTP/1.1\r\n", "is this a sender of blocks"),
-        (b"\0\0", "is this a sender of blocks"),
-        (struct.pack(">i", 10) + b"abc", "the connection ended after 3 of 10 bytes of a block"),
-    ],
-)
-def test_raw_blocks_that_are_none(run, data, text):
-    good = pickle.dumps([1])
-    reader, status = run(tcp(RawSource, struct.pack(">i", len(good)) + good + data, max_block_bytes=1000))
-    until(lambda: any(text in said for said in status.texts("error")))
-    assert taken(reader) == [1]
+# ---------------------------------------------------------------------- blocks
 
 
-# ---------------------------------------------------------------------- blocks and rates
-
-
-def test_blocks_are_passed_on_when_full_in_time_and_at_the_end():
+def test_collected_records_are_passed_on_when_there_are_many_in_time_and_at_the_end():
     passed: list[list[int]] = []
 
-    def put(block: list[int]) -> bool:
-        passed.append(block)
+    def put(records: list[int]) -> bool:
+        passed.append(records)
         return True
 
-    blocks = Blocks(put, 3600)
-    for n in range(10_001):
-        blocks.add(n)
-    assert [len(block) for block in passed] == [10_000]
-    blocks.flush()
-    blocks.flush()
-    blocks.add(1)
-    blocks.close()
-    assert [len(block) for block in passed] == [10_000, 1, 1]
-    timed = Blocks(put, 0.001)
+    collector = Collector(put, 3600)
+    for n in range(2_001):
+        collector.add(n)
+    assert [len(records) for records in passed] == [2_000]
+    collector.flush()
+    collector.flush()
+    collector.add(1)
+    collector.close()
+    assert [len(records) for records in passed] == [2_000, 1, 1]
+    timed = Collector(put, 0.001)
     timed.add(7)
     until(lambda: [7] in passed)
     timed.close()
 
 
+@pytest.mark.parametrize(
+    ("records", "blocks"),
+    [
+        ([], 1),
+        (["a", None, {"b": (1, 2)}], 1),
+        (list(range(2_000)), 1),
+        (list(range(2_001)), 2),
+        (list(range(10_001)), 6),
+        (["x" * 400_000] * 4, 1),  # the same object is pickled once
+        (["x" * 400_000 + str(n) for n in range(4)], 2),
+        (["small", "x" * 3_000_000, "small"], 3),
+    ],
+)
+def test_records_are_cut_into_blocks_of_a_bounded_size(records: list[Any], blocks: int) -> None:
+    made = pickled(records)
+    assert decoded([block.data for block in made]) == records
+    assert [len(pickle.loads(block.data)) for block in made] == [block.records for block in made]
+    assert all(len(block.data) <= 1 << 20 or block.records == 1 for block in made)
+    assert max(block.records for block in made) <= 2_000
+    assert len(made) == blocks
+
+
+def test_a_batch_of_few_records_is_one_partition():
+    assert cut([], 0, 4) is None
+    assert cut([b"a"] * 10, 2_000, 4) == ([b"a"] * 10, 1)
+    assert cut([b"a"] * 10, 2_001, 4) == ([b"a"] * 10, 4)
+    assert cut([b"a"] * 3, 5_000, 4) == ([b"a"] * 3, 3)
+
+
+@pytest.mark.parametrize("size", [1 << 18, 1 << 20, 3 << 20, 16 << 20, 17 << 20])
+@pytest.mark.parametrize("parallelism", [1, 2, 3, 64])
+@pytest.mark.parametrize("records", [10, 5_000])
+def test_no_partition_is_too_large_for_a_task(size: int, parallelism: int, records: int) -> None:
+    for number in (1, 2, 5, 60, 100):
+        chunks = [bytes(size)] * number
+        parts = partitions(cut(chunks, records, parallelism))
+        assert [chunk for part in parts for chunk in part] == chunks
+        assert all(sum(map(len, part)) <= PARTITION_BYTES or len(part) == 1 for part in parts)
+
+
+def test_partitions_of_chunks_of_any_size(monkeypatch):
+    monkeypatch.setattr("dstreams._sources.receiver.PARTITION_BYTES", 1_000)
+    chance = random.Random(0)
+    for _ in range(500):
+        chunks = [bytes(chance.choice([0, 1, 100, 500, 999, 1_500])) for _ in range(chance.randint(1, 30))]
+        parts = partitions(cut(chunks, chance.choice([1, 10_000]), chance.randint(1, 8)))
+        assert [chunk for part in parts for chunk in part] == chunks
+        assert all(sum(map(len, part)) <= 1_000 or len(part) == 1 for part in parts)
+
+
+# ---------------------------------------------------------------------- rates
+
+
+class FakeTime:
+    """A clock that waiting moves; as the event that a receiver waits for, it never happens."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(round(seconds, 6))
+        self.seconds += seconds
+        return False
+
+    def is_set(self) -> bool:
+        return False
+
+
 def test_rate_limit():
-    now = [100.0]
-    waits: list[float] = []
+    now = FakeTime()
+    limit = RateLimit(10, 1, now)
+    limit.spend(5, now.wait)
+    now.seconds += 10
+    limit.spend(20, now.wait)
+    unlimited = RateLimit(0, 1, now)
+    unlimited.spend(10**9, now.wait)
+    assert now.waits == [0.5, 2.0]
+    assert (limit.at_once, unlimited.at_once, RateLimit(0.5, 0.2).at_once) == (10, None, 1)
 
-    def wait(seconds: float) -> None:
-        waits.append(round(seconds, 6))
-        now[0] += seconds
 
-    limit = RateLimit(10, lambda: now[0])
-    limit.spend(5, wait)
-    now[0] += 10
-    limit.spend(20, wait)
-    RateLimit(0).spend(10**9, wait)
-    assert waits == [0.5, 2.0]
+def test_what_the_program_can_follow_limits_the_rate_too():
+    now = FakeTime()
+    limit, only = RateLimit(10, 1, now), RateLimit(0, 1, now)
+    limit.pressed = only.pressed = 5
+    limit.spend(10, now.wait)
+    only.spend(5, now.wait)
+    assert (limit.at_once, only.at_once) == (5, 5)
+    limit.pressed = 50
+    limit.spend(10, now.wait)
+    assert limit.at_once == 10
+    assert now.waits == [2.0, 1.0, 1.0]
+
+
+class Connection:
+    """Gives bytes as a connection does, and ends."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+
+    def recv(self, size: int) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+def put_list(reader: Any, records: list[str]) -> None:
+    reader.put(records)
+
+
+def put_one_by_one(reader: Any, records: list[str]) -> None:
+    for record in records:
+        reader.collector.add(record)
+    reader.collector.flush()
+
+
+def put_lines(reader: Any, records: list[str]) -> None:
+    reader.read_records(Connection("\n".join(records).encode(), b"\n"))
+
+
+@pytest.mark.parametrize(
+    ("put", "waits", "seen"),
+    [
+        (put_list, [0.2, 0.2, 0.1], [20, 40, 50]),
+        (put_one_by_one, [0.2, 0.2, 0.1], [20, 40, 50]),
+        (put_lines, [0.2, 0.2, 0.09, 0.01], [20, 40, 49, 50]),  # the last line ends in the second piece
+    ],
+)
+def test_what_is_above_the_rate_waits(put, waits, seen):
+    """With 100 records per second and blocks of 0.2 s a batch finds 20 more at most, however many come at once."""
+    now = FakeTime()
+    settings = Settings(max_rate=100, block_seconds=0.2)
+    source = SocketSource("h", 1, settings) if put is put_lines else custom(Idle(), settings)
+    reader: Any = source.reader(Start(report=Status().report), None)
+    reader.limit = RateLimit(100, 0.2, now)
+    there = []
+
+    class Waiting(FakeTime):
+        def wait(self, seconds: float) -> bool:
+            there.append(received(reader))
+            return now.wait(seconds)
+
+    reader._stopped = Waiting()
+    records = [f"record {n}" for n in range(50)]
+    put(reader, records)
+    assert (now.waits, there) == (waits, seen)
+    assert taken(reader) == records
+
+
+def test_without_a_rate_nothing_is_cut():
+    reader: Any = custom(Idle(), Settings()).reader(Start(), None)
+    reader.put(list(range(1_500)))
+    assert [block.records for block in reader._blocks] == [1_500]
 
 
 # ---------------------------------------------------------------------- bounded memory
@@ -290,7 +487,7 @@ def test_a_sender_that_outruns_the_program_is_held_back(run, monkeypatch):
     line = b"x" * 999 + b"\n"
     sent = 0
     with socket.create_server(("127.0.0.1", 0)) as server:
-        reader, status = run(SocketSource("127.0.0.1", server.getsockname()[1], 2, "dstreams-socket-0", QUICK))
+        reader, status = run(SocketSource("127.0.0.1", server.getsockname()[1], QUICK))
         sender, _ = server.accept()
         with sender:
             sender.settimeout(1)
@@ -298,17 +495,17 @@ def test_a_sender_that_outruns_the_program_is_held_back(run, monkeypatch):
                 while sent < 200_000_000:
                     sent += sender.send(line * 100)
             until(lambda: status.texts("waiting"))
-            waiting = reader.available(None)
+            waiting = received(reader)
             assert waiting * 1000 < sent, "the rest is in the network's buffers"
             taken_so_far = waiting
             while taken_so_far * 1000 < sent // 1000 * 1000:
                 reader.commit({"n": taken_so_far})
-                until(lambda before=taken_so_far: reader.available(None) > before)
-                taken_so_far = reader.available(None)
+                until(lambda before=taken_so_far: received(reader) > before)
+                taken_so_far = received(reader)
 
 
-@pytest.mark.parametrize(("size", "partitions"), [(10, 2), (20_000, 4)])
-def test_large_batches_are_cut_so_that_tasks_can_be_sent(run, size, partitions):
+@pytest.mark.parametrize(("size", "partition_count"), [(10, 2), (20_000, 4)])
+def test_large_batches_are_cut_so_that_tasks_can_be_sent(run, size, partition_count):
     """No partition has more than 16 MiB, whatever the parallelism."""
     records = [f"{n:08d}" + "x" * size for n in range(2_001)]
 
@@ -317,8 +514,8 @@ def test_large_batches_are_cut_so_that_tasks_can_be_sent(run, size, partitions):
             self.store(list(records))
 
     reader, _ = run(custom(Large()))
-    until(lambda: reader.available(None) == len(records))
-    parts = reader.partitions({"n": 0}, {"n": len(records)})
-    assert len(parts) == partitions
-    assert max(sum(map(len, part.chunks)) for part in parts) <= 17 << 20
-    assert [record for part in parts for chunk in part.chunks for record in pickle.loads(chunk)] == records
+    until(lambda: received(reader) == len(records))
+    parts = partitions(reader.batch({"n": 0}, {"n": len(records)}))
+    assert len(parts) == partition_count
+    assert max(sum(map(len, part)) for part in parts) <= PARTITION_BYTES
+    assert [record for part in parts for record in decoded(part)] == records

@@ -1,92 +1,102 @@
 from __future__ import annotations
 
-import operator
 import pickle
+import random
+import re
 import socket
 import struct
 import threading
-import time
-from multiprocessing import AuthenticationError
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark import cloudpickle
+from pyspark import RDD, cloudpickle
 
+from dstreams._plan.batch_time import BatchTime
+from dstreams._run.clock import Clock
+from dstreams._sources import queue
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
-from dstreams._sources.link import CLOCK, Link, Remote
-from dstreams._sources.queue import InitialSource, QueueReader, QueueSource, slices
-from dstreams._sources.receiver import Settings, Wiring
-from dstreams._sources.socket import LineSplitter, SocketReader, SocketSource
-from dstreams._sources.write_ahead import LocalFolder
+from dstreams._sources.queue import InitialSource, QueueReader, QueueSource
+from dstreams._sources.reader import Cut
+from dstreams._sources.receiver import Settings
+from dstreams._sources.socket import LineCutter, SocketSource, line_blocks, read_line_blocks
+from dstreams._sources.start import FRESH, Start
+from dstreams._sources.tick import TickReader
+from dstreams.testing.feed import FedSource, Feed
+from tests.unit.receivers import QUICK, decoded, partitions, received, taken, until
+
+# ---------------------------------------------------------------------- queues
 
 
-@pytest.mark.parametrize(
-    ("data", "partitions", "expected"),
-    [
-        # What sc.parallelize(data, partitions).glom().collect() gives.
-        ([], 2, [[], []]),
-        ([1], 2, [[], [1]]),
-        ([1, 2], 2, [[1], [2]]),
-        ([1, 2, 3], 2, [[1], [2, 3]]),
-        ([1, 2, 3, 4, 5], 2, [[1, 2], [3, 4, 5]]),
-        ([1, 2, 3, 4, 5], 1, [[1, 2, 3, 4, 5]]),
-        ([1, 2, 3, 4, 5], 3, [[1], [2, 3], [4, 5]]),
-        ([1, 2], 4, [[], [1], [], [2]]),
-        ([1, 2, 3, 4, 5, 6, 7], 4, [[1], [2, 3], [4, 5], [6, 7]]),
-        (list(range(10)), 4, [[0, 1], [2, 3], [4, 5], [6, 7, 8, 9]]),
-    ],
-)
-def test_a_list_is_cut_as_parallelize_does(data: list[int], partitions: int, expected: list[list[int]]) -> None:
-    assert slices(data, partitions) == expected
+class FakeRDD(RDD[Any]):
+    """What a queue uses of an RDD."""
 
-
-def test_no_record_is_lost_and_the_order_stays() -> None:
-    for length in range(40):
-        for partitions in range(1, 9):
-            parts = slices(list(range(length)), partitions)
-            assert len(parts) == partitions
-            assert [record for part in parts for record in part] == list(range(length))
-
-
-def test_a_queue_gives_its_elements_then_its_default() -> None:
-    def element(source: QueueSource, n: int) -> list[list[Any]]:
-        return [[r for chunk in chunks for r in pickle.loads(chunk)] for chunks, _ in source.element(n)]
-
-    plain = QueueSource([[1, 2], []], True, None, 2, "q")
-    assert [element(plain, n) for n in range(3)] == [[[1], [2]], [[], []], [[]]]
-    assert plain.describe() == "queueStream(2 elements)"
-    with_default = QueueSource([[1], [2]], False, [9], 2, "q")
-    assert [element(with_default, n) for n in range(3)] == [[[], [1], [], [2]], [[], [9]], [[], [9]]]
-    assert with_default.describe() == "queueStream(2 elements)"
-
-
-def test_an_element_that_cannot_be_had_fails_when_it_is_read() -> None:
-    ((chunks, failure),) = QueueSource([[threading.Lock()]], True, None, 1, "q").element(0)
-    assert chunks == []
-    assert failure is not None
-    assert failure.startswith("queueStream: element 0 could not be computed: ")
-    assert "a record of the stream cannot be pickled: <unlocked _thread.lock" in failure
-
-
-class FakeRDD:
-    """What a queue uses of an RDD; where there are no partitions computing it fails."""
-
-    def __init__(self, *partitions: list[Any]) -> None:
-        self._partitions = partitions
+    def __init__(self, compute: Callable[[], list[list[Any]]]) -> None:
+        self._compute = compute
         self.computed = 0
 
-    def glom(self) -> FakeRDD:
+    def __repr__(self) -> str:
+        return "FakeRDD"
+
+    def glom(self) -> Any:
         return self
 
     def collect(self) -> list[list[Any]]:
         self.computed += 1
-        if not self._partitions:
-            raise ValueError("it cannot be had")
-        return list(self._partitions)
+        return self._compute()
 
-    def __reduce__(self) -> Any:
-        raise TypeError("an RDD cannot be pickled")
+    def mapPartitions(self, f: Any, preservesPartitioning: bool = False) -> Any:
+        return FakeRDD(lambda: [list(f(iter(part))) for part in self._compute()])
+
+
+def rdd(*parts: list[Any]) -> FakeRDD:
+    return FakeRDD(lambda: list(parts))
+
+
+def broken() -> FakeRDD:
+    """An RDD that cannot be computed."""
+
+    def fail() -> Any:
+        raise ValueError("it cannot be had")
+
+    return FakeRDD(fail)
+
+
+class FakeContext:
+    """What a queue uses of a SparkContext."""
+
+    def parallelize(self, data: list[Any], n: int) -> FakeRDD:
+        pickle.dumps(data)
+        bounds = [i * len(data) // n for i in range(n + 1)]
+        return rdd(*(data[low:high] for low, high in pairwise(bounds)))
+
+    def union(self, rdds: Iterable[FakeRDD]) -> FakeRDD:
+        several = list(rdds)
+        return FakeRDD(lambda: [part for each in several for part in each.collect()])
+
+    def emptyRDD(self) -> FakeRDD:
+        return rdd()
+
+
+@pytest.fixture
+def sc(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def chunk_rdd(context: FakeContext, cut: Cut) -> FakeRDD:
+        assert cut.partitions > 0, "Spark refuses a collection without partitions"
+        return rdd(*map(decoded, partitions(cut)))
+
+    monkeypatch.setattr(queue, "chunk_rdd", chunk_rdd)
+    return FakeContext()
+
+
+def computed(source: QueueSource, sc: Any, n: int) -> list[list[Any]] | str:
+    """Partitions of an element, or why they cannot be had."""
+    element: Any = source.element(sc, n)
+    try:
+        return element.glom().collect()  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        return str(error)
 
 
 def saved(source: Any) -> Any:
@@ -94,56 +104,165 @@ def saved(source: Any) -> Any:
     return cloudpickle.loads(cloudpickle.dumps(source))
 
 
+def test_a_queue_gives_its_elements_then_its_default(sc: Any) -> None:
+    plain = QueueSource([[1, 2], []], True, None, 2)
+    assert [computed(plain, sc, n) for n in range(3)] == [[[1], [2]], [[], []], [[]]]
+    assert plain.describe() == "queueStream(2 elements)"
+    with_default = QueueSource([[1], [2]], False, [9], 2)
+    assert [computed(with_default, sc, n) for n in range(3)] == [[[], [1], [], [2]], [[], [9]], [[], [9]]]
+    assert with_default.describe() == "queueStream(2 elements)"
+
+
+def test_an_rdd_is_the_batch_as_it_is(sc: Any) -> None:
+    element, default = rdd([1], [2]), rdd([3])
+    source = QueueSource([element], True, default, 2)
+    assert (source.element(sc, 0), source.element(sc, 1), source.element(sc, 2)) == (element, default, default)
+    assert element.computed == 0, "the batch does that, where it is read"
+
+
+def test_an_element_that_cannot_be_had_fails_when_it_is_read(sc: Any) -> None:
+    source = QueueSource([[threading.Lock()]], True, None, 1)
+    failure = computed(source, sc, 0)
+    assert isinstance(failure, str)
+    assert re.match(r"queueStream: element 0 could not be computed: .*lock", failure)
+    assert computed(source, sc, 1) == [[]], "the next ones do not suffer"
+
+
 @pytest.mark.parametrize("one_at_a_time", [True, False])
-@pytest.mark.parametrize("default", [None, [9], FakeRDD([7], [8])])
-def test_a_saved_queue_gives_the_same(one_at_a_time: bool, default: Any) -> None:
-    elements: list[Any] = [FakeRDD([1, 2], [], [3]), [4, 5, 6], [], FakeRDD([])]
-    source = QueueSource(elements, one_at_a_time, default, 2, "q")
+@pytest.mark.parametrize("default", [None, [9], rdd([7], [8])])
+def test_a_saved_queue_gives_the_same(sc: Any, one_at_a_time: bool, default: Any) -> None:
+    elements: list[Any] = [rdd([1, 2], [], [3]), [4, 5, 6], [], rdd([]), rdd()]
+    source = QueueSource(elements, one_at_a_time, default, 2)
     again = saved(saved(source))
-    assert [again.element(n) for n in range(6)] == [source.element(n) for n in range(6)]
-    assert again.describe() == source.describe() == "queueStream(4 elements)"
+    assert [computed(again, sc, n) for n in range(7)] == [computed(source, sc, n) for n in range(7)]
+    assert again.describe() == source.describe() == "queueStream(5 elements)"
 
 
-def test_a_saved_queue_keeps_why_an_element_cannot_be_computed() -> None:
-    elements: list[Any] = [FakeRDD(), FakeRDD([threading.Lock()]), [threading.Lock()], [1]]
-    source = QueueSource(elements, True, None, 1, "q")
-    again = saved(saved(source))
-    assert [again.element(n) for n in range(5)] == [source.element(n) for n in range(5)]
-    assert again.element(0) == [([], "queueStream: element 0 could not be computed: ValueError: it cannot be had")]
-    together = saved(QueueSource(elements, False, None, 1, "q"))
-    assert together.element(0) == again.element(0)
+def test_a_saved_queue_keeps_why_an_element_cannot_be_computed(sc: Any) -> None:
+    elements: list[Any] = [broken(), rdd([threading.Lock()]), [threading.Lock()], [1]]
+    again = saved(saved(QueueSource(elements, True, None, 1)))
+    assert computed(again, sc, 0) == "queueStream: element 0 could not be computed: ValueError: it cannot be had"
+    for n in (1, 2):
+        assert "a record of the stream cannot be pickled: <unlocked _thread.lock" in computed(again, sc, n)
+    assert [computed(again, sc, n) for n in (3, 4)] == [[[1]], [[]]]
+    together = saved(QueueSource(elements, False, None, 1))
+    assert computed(together, sc, 0) == computed(again, sc, 0)
 
 
-def test_an_element_that_comes_several_times_is_computed_once_to_be_saved() -> None:
-    element: Any = FakeRDD([1], [2])
-    source = QueueSource([element] * 3, True, element, 2, "q")
+def test_an_element_that_comes_several_times_is_computed_once_to_be_saved(sc: Any) -> None:
+    element = rdd([1], [2])
+    source = QueueSource([element] * 3, True, element, 2)
     again = saved(source)
     assert element.computed == 1
-    assert again.element(0) == again.element(2) == again.element(7) == source.element(0)
+    assert [computed(again, sc, n) for n in (0, 2, 7)] == [[[1], [2]]] * 3
 
 
-def test_saved_initial_records() -> None:
-    element: Any = FakeRDD([("a", 1)], [("b", 2)])
-    again = saved(InitialSource(element, 2, "initial"))
-    assert again.element(0) == InitialSource(element, 2, "initial").element(0)
+def test_saved_initial_records(sc: Any) -> None:
+    element = rdd([("a", 1)], [("b", 2)])
+    again = saved(InitialSource(element, 2))
+    assert computed(again, sc, 0) == element.collect()
     assert (again.batches, again.initial, again.describe()) == (1, True, "initial state")
-
-
-class Due:
-    """A clock that has one more batch, always."""
-
-    def call_or(self, gone: Any, method: str) -> int:
-        return 1000
 
 
 @pytest.mark.parametrize(("batches", "offsets"), [(None, [4, 5]), (4, [4, 4]), (3, [3, 3]), (1, [3, 3])])
 def test_a_queue_goes_on_after_the_last_element_that_was_taken(batches: int | None, offsets: list[int]) -> None:
-    clock: Any = Due()
-    before_spark_4_2 = QueueReader(clock, clock, batches, 3)
-    assert [before_spark_4_2.latestOffset()["n"] for _ in offsets] == offsets
-    later = QueueReader(clock, clock, batches, 3)
-    assert later.latestOffset({"n": 3}, None)["n"] == offsets[0]
-    assert later.latestOffset({"n": offsets[0]}, None)["n"] == offsets[1]
+    reader = QueueReader("q", lambda n: rdd([n]), batches)
+    assert reader.latest({"n": 3}) == {"n": offsets[0]}
+    assert reader.latest({"n": offsets[0]}) == {"n": offsets[1]}
+
+
+def test_each_batch_of_a_queue_has_one_element(sc: Any) -> None:
+    def elements(source: QueueSource) -> list[Any]:
+        reader = source.reader(FRESH, sc)
+        offsets = [None, reader.latest(None)]
+        for _ in range(2):
+            offsets.append(reader.latest(offsets[-1]))
+        found = [reader.batch(*span) for span in pairwise(offsets)]
+        return [None if each is None else each.glom().collect() for each in found]  # type: ignore[union-attr]
+
+    assert elements(QueueSource([[1], [2]], True, [3], 1)) == [[[1]], [[2]], [[3]]]
+    assert elements(InitialSource([("a", 1)], 1)) == [[[("a", 1)]], None, None], "later batches have no partition of it"
+
+
+# ---------------------------------------------------------------------- the tick
+
+
+def test_the_tick_tells_the_batch_time() -> None:
+    clock = Clock(1000, logical=True, paced=False, now=lambda: 100.25)
+    begun: list[None] = []
+    tick = TickReader(clock, lambda: begun.append(None))
+    tick.ready()  # there is nothing to wait for before the clock is started
+    clock.start()
+
+    def time_of(start: Any, end: Any) -> BatchTime:
+        cut = tick.batch(start, end)
+        (chunk,) = cut.chunks
+        assert cut.partitions == 1
+        return BatchTime(*pickle.loads(chunk))
+
+    first = tick.latest(None)
+    assert first == {"time": 101_000, "zero": 100_000}
+    assert tick.latest(first) == first, "it is due until it has run"
+    assert begun == [], "a batch has been asked for, and has not begun"
+    assert time_of(None, first) == BatchTime(100_000, 100_000, 101_000)
+    assert len(begun) == 1
+    clock.complete()
+    second = tick.latest(first)
+    assert time_of(first, second) == BatchTime(100_000, 101_000, 102_000)
+    assert time_of(first, second) == time_of(first, second), "when the batch is run again, too"
+    clock.complete()
+    clock.close()
+    assert tick.latest(second) == second, "no batch follows"
+    assert TickReader(clock, lambda: None).latest(None) is None, "there is none at all"
+
+
+def test_the_tick_keeps_where_the_first_interval_began() -> None:
+    """A program that goes on counts its slides from there, whenever it is started."""
+    clock = Clock(1000, logical=False, now=lambda: 500.25)
+    clock.resume(100_000, 102_000, None)
+    clock.start()
+    assert TickReader(clock, lambda: None).latest({"time": 102_000, "zero": 100_000}) == {
+        "time": 500_000,
+        "zero": 100_000,
+    }
+
+
+# ---------------------------------------------------------------------- inputs of a test
+
+
+def test_a_feed_gives_what_was_not_committed_once_more(sc: Any) -> None:
+    feed = Feed("socketTextStream(production:9999)")
+    source = FedSource(feed, 2, SocketSource("production", 9999, Settings()))
+    assert (source.describe(), saved(source).describe(), saved(source).feed) == (feed.text, feed.text, None)
+
+    def batches(start: Start, number: int) -> list[Any]:
+        reader = source.reader(start, sc)
+        found = []
+        for n in range(number):
+            one: Any = reader.batch({"n": n}, {"n": n + 1})
+            found.append(None if one is None else one.collect())
+        return found
+
+    assert batches(FRESH, 1) == [None], "no records, no partition, as on a socket"
+    feed.put(["a", "b", "c"])
+    feed.put([])
+    assert batches(Start({"n": 2}, {"n": 1}), 3) == [[["a"], ["b", "c"]], None, None]
+    assert (feed.offset(0), feed.offset(1), feed.offset(2)) == (0, 3, 3)
+    feed.put(["d"])
+    assert batches(Start({"n": 3}, {"n": 2}), 3)[2] == [[], ["d"]]
+    assert batches(FRESH, 3) == [None] * 3, "a program that begins anew does not see what the one before it was given"
+
+
+def test_what_a_test_gives_and_cannot_be_pickled_fails_its_batch(sc: Any) -> None:
+    feed = Feed("socketTextStream(h:1)")
+    reader = FedSource(feed, 2, SocketSource("h", 1, Settings())).reader(FRESH, sc)
+    feed.put([threading.Lock()])
+    one: Any = reader.batch(None, {"n": 1})
+    with pytest.raises(RuntimeError, match=r"socketTextStream\(h:1\): records of the test could not be pickled.*lock"):
+        one.collect()
+
+
+# ---------------------------------------------------------------------- files and sockets
 
 
 def test_other_sources_can_be_saved() -> None:
@@ -151,57 +270,49 @@ def test_other_sources_can_be_saved() -> None:
     assert (text.describe(), vars(text)) == ("textFileStream(/d)", vars(TextFileSource("/d", 1000, 60_000)))
     records = saved(BinaryRecordsSource("/d", 1000, 60_000, 4))
     assert (records.describe(), records.decode.length) == ("binaryRecordsStream(/d)", 4)
-    lines = SocketSource("localhost", 9999, 2, "dstreams-socket-0", Settings(), threading.Lock())
+    lines = SocketSource("localhost", 9999, QUICK)
     again = saved(lines)
-    assert (again.describe(), again.status) == ("socketTextStream(localhost:9999)", None)
-    again.status = lines.status
-    assert vars(again) == vars(lines)
+    assert again.describe() == "socketTextStream(localhost:9999)"
+    assert (vars(again), again.settings, again.decode) == (vars(lines), QUICK, read_line_blocks)
 
 
 @pytest.mark.parametrize("logged", [True, False])
 @pytest.mark.parametrize("reset", [True, False])
-def test_the_last_line_of_a_connection_needs_no_end(tmp_path: Path, logged: bool, reset: bool) -> None:
-    class Status:
-        def call(self, method: str, *args: Any) -> None:
-            pass
-
-    def until(count: int) -> None:
-        deadline = time.monotonic() + 10
-        while reader.available(None) < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-
-    def lines() -> list[str]:
-        parts = reader.partitions({"n": 0}, reader.latestOffset())
-        return [line for part in parts for chunk in part.chunks for line in pickle.loads(chunk)]
-
-    status: Any = Status()
-    log = LocalFolder(str(tmp_path)) if logged else None
+def test_the_last_line_of_a_connection_needs_no_end(
+    run: Callable[..., Any], tmp_path: Path, logged: bool, reset: bool
+) -> None:
+    log = tmp_path if logged else None
     with socket.create_server(("127.0.0.1", 0)) as server:
-        reader = SocketReader("lines", "127.0.0.1", server.getsockname()[1], Wiring(status, 2, log))
-        reader.open()
+        reader, _ = run(SocketSource("127.0.0.1", server.getsockname()[1], QUICK), log)
         connection, _ = server.accept()
         with connection:
             connection.sendall(b"a\nb")
-            until(1)
+            until(lambda: received(reader) == 1)
             if reset:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        until(2)
+        until(lambda: received(reader) == 2)
         reader.stop()
-    assert lines() == ["a", "b"]
+    assert taken(reader) == ["a", "b"]
     if logged:
-        reader = SocketReader("lines", "127.0.0.1", 1, Wiring(status, 2, log))
-        reader.open()
-        assert lines() == ["a", "b"]
-        reader.stop()
+        reader, _ = run(SocketSource("127.0.0.1", 1, QUICK), log)
+        assert taken(reader) == ["a", "b"]
 
 
-def split(*feeds: bytes) -> list[str]:
-    """Lines of what arrives in several pieces; the connection ends after the last one."""
-    splitter = LineSplitter()
-    return [line for data in feeds for line in splitter.feed(data)] + splitter.finish()
+# ---------------------------------------------------------------------- lines
 
 
+def split(*feeds: bytes, each: int | None = None) -> list[str]:
+    """Lines of what arrives in several pieces, as a worker reads them; the connection ends after the last piece."""
+    cutter = LineCutter()
+    blocks = [block for data in feeds for block in line_blocks(cutter.feed(data), each)]
+    blocks += line_blocks(cutter.finish(), each)
+    lines = decoded([block.data for block in blocks], read_line_blocks)
+    assert len(lines) == sum(block.records for block in blocks)
+    assert each is None or all(block.records <= each for block in blocks)
+    return lines
+
+
+@pytest.mark.parametrize("each", [None, 1, 2])
 @pytest.mark.parametrize(
     ("feeds", "lines"),
     [
@@ -229,8 +340,11 @@ def split(*feeds: bytes) -> list[str]:
         ([b"nul\x00 and tab\t\n"], ["nul\x00 and tab\t"]),
     ],
 )
-def test_lines(feeds: list[bytes], lines: list[str]) -> None:
-    assert split(*feeds) == lines
+def test_lines(feeds: list[bytes], lines: list[str], each: int | None) -> None:
+    assert split(*feeds, each=each) == lines
+    data = b"".join(feeds)
+    for at in range(len(data) + 1):
+        assert split(data[:at], data[at:], each=each) == lines
 
 
 def test_lines_do_not_depend_on_how_the_bytes_arrive() -> None:
@@ -243,113 +357,29 @@ def test_lines_do_not_depend_on_how_the_bytes_arrive() -> None:
     assert split(*(data[i : i + 1] for i in range(len(data)))) == expected
 
 
+def test_bytes_that_are_no_text_spoil_their_own_line_only() -> None:
+    """Lines are decoded together; what is replaced must be what it is when each is decoded by itself."""
+    chance = random.Random(0)
+    pieces = [b"\n", b"\r", b"\r\n", b"a", b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0", b"\xf0\x9f\x98", "€😀".encode()]
+    for _ in range(2000):
+        data = b"".join(chance.choices(pieces, k=chance.randint(0, 12)))
+        *whole, rest = re.split(rb"\r\n|\r|\n", data)
+        expected = [line.decode("utf-8", "replace") for line in [*whole, *([rest] if rest else [])]]
+        at = sorted(chance.choices(range(len(data) + 1), k=3))
+        feeds = [data[low:high] for low, high in zip([0, *at], [*at, len(data)], strict=True)]
+        assert split(*feeds, each=chance.choice([None, 1, 3])) == expected
+
+
 def test_a_line_is_given_as_soon_as_it_is_complete() -> None:
-    splitter = LineSplitter()
-    assert splitter.feed(b"a\r") == ["a"]
-    assert splitter.feed(b"\nb") == []
-    assert splitter.finish() == ["b"]
-    assert splitter.finish() == []
+    cutter = LineCutter()
+    assert cutter.feed(b"a\r") == b"a\n"
+    assert cutter.feed(b"\nb") == b""
+    assert cutter.finish() == b"b\n"
+    assert cutter.finish() == b""
 
 
-class Target:
-    """What the driver serves."""
-
-    def add(self, a: int, b: int) -> int:
-        return a + b
-
-    def fail(self) -> None:
-        raise KeyError("in the driver")
-
-
-@pytest.fixture
-def link() -> Any:
-    made = Link()
-    yield made
-    made.close()
-
-
-def test_a_call_through_the_link(link: Link) -> None:
-    remote = link.serve("target", Target())
-    assert remote.call("add", 1, 2) == 3
-    assert remote.call("add", "a", "b") == "ab"
-
-
-def test_a_remote_can_be_pickled_also_after_use(link: Link) -> None:
-    remote = link.serve("target", Target())
-    assert remote.call("add", 1, 1) == 2
-    again = pickle.loads(pickle.dumps(remote))
-    assert again.call("add", 2, 2) == 4
-
-
-def test_an_exception_in_the_driver_passes_as_a_runtime_error(link: Link) -> None:
-    remote = link.serve("target", Target())
-    with pytest.raises(RuntimeError, match="KeyError: 'in the driver'"):
-        remote.call("fail")
-    with pytest.raises(RuntimeError, match="AttributeError"):
-        remote.call("no_such_method")
-    assert remote.call("add", 1, 2) == 3, "the connection goes on"
-
-
-def test_names_that_nobody_serves(link: Link) -> None:
-    with pytest.raises(RuntimeError, match="KeyError"):
-        link.remote(CLOCK).call("due")
-
-
-def test_only_the_first_of_several_callers_gets_a_claim(link: Link) -> None:
-    claim = link.claim("reader")
-    other = link.claim("other reader")
-    copies = [pickle.loads(pickle.dumps(claim)) for _ in range(3)]
-    assert [copy.call("take") for copy in copies] == [True, False, False]
-    assert other.call("take") is True
-
-
-def test_the_last_reader_that_is_open_starts_the_rest(link: Link) -> None:
-    started: list[str] = []
-    link.when_all_open = lambda: started.append("all open")
-    claims = [link.claim("one"), link.claim("two")]
-    for claim in claims:
-        assert started == []
-        assert claim.call("take") is True
-        claim.call("opened")
-    assert started == ["all open"], "before the last call returns"
-
-
-def test_several_connections_at_once(link: Link) -> None:
-    gate = threading.Barrier(3, timeout=10)
-
-    class Slow:
-        def meet(self) -> int:
-            return gate.wait()
-
-    remote = link.serve("slow", Slow())
-    found: list[int] = []
-    copies = [pickle.loads(pickle.dumps(remote)) for _ in range(3)]
-    threads = [threading.Thread(target=lambda c=copy: found.append(c.call("meet"))) for copy in copies]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert sorted(found) == [0, 1, 2]
-
-
-def test_who_has_another_key_is_refused_and_does_no_harm(link: Link) -> None:
-    remote = link.serve("target", Target())
-    stranger = Remote(remote._address, b"x" * 32, "target")
-    with pytest.raises(AuthenticationError):
-        stranger.call("add", 1, 2)
-    assert remote.call("add", 1, 2) == 3
-
-
-def test_a_closed_link_takes_no_more_connections(link: Link) -> None:
-    remote = link.serve("target", Target())
-    link.close()
-    with pytest.raises((OSError, EOFError)):
-        remote.call("add", 1, 2)
-
-
-def test_the_keys_of_two_links_differ(link: Link) -> None:
-    other = Link()
-    try:
-        assert operator.ne(link.remote("a")._key, other.remote("a")._key)
-    finally:
-        other.close()
+def test_bytes_without_an_end_of_a_line_wait_for_it() -> None:
+    cutter = LineCutter()
+    assert [cutter.feed(b"x" * 10) for _ in range(100)] == [b""] * 100
+    assert cutter.feed(b"y\nz") == b"x" * 1000 + b"y\n"
+    assert cutter.feed(b"\n") == b"z\n"

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import random
 import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
+from dstreams._run.files import local_path
+from dstreams._run.log_folder import HadoopFolder, log_folder
 from dstreams._sources import write_ahead
-from dstreams._sources.driver_files import DriverFolder
-from dstreams._sources.link import Link
-from dstreams._sources.receiver import ReceiverReader, Settings, Wiring
+from dstreams._sources.blocks import Block, pickled
+from dstreams._sources.receiver import ReceiverReader, Settings
+from dstreams._sources.socket import SocketSource, read_line_blocks
 from dstreams._sources.start import FRESH, Start, count
-from dstreams._sources.write_ahead import LocalFolder, LogFolder, WriteAheadLog, local_path, log_folder
+from dstreams._sources.write_ahead import LocalFolder, LogFolder, WriteAheadLog
+from dstreams.errors import CheckpointError
+from tests.unit.receivers import QUICK, Status, decoded, received, taken, until
 
 
 class Store:
@@ -34,6 +37,7 @@ class Store:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.failing: dict[str, float] = {}
+        self.calls: Counter[str] = Counter()
         self.random = random.Random(0)
 
 
@@ -47,13 +51,9 @@ class StoreFolder:
         self._store = store
         self._open: dict[str, bytes] = {}
 
-    def hold(self) -> None:
-        pass
-
-    def release(self) -> None:
-        pass
-
     def names(self) -> list[str]:
+        if self._fails("names"):
+            raise OSError("nobody answers")
         return list(self._store.files)
 
     def read(self, name: str) -> bytes:
@@ -85,31 +85,46 @@ class StoreFolder:
         self._store.files.pop(name, None)
 
     def _fails(self, method: str) -> bool:
+        self._store.calls[method] += 1
         return self._store.random.random() < self._store.failing.get(method, 0)
 
 
 def segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.log"))
+    return sorted(folder.glob("*.wal"))
+
+
+def block(*records: Any) -> Block:
+    """Make a block of records."""
+    (made,) = pickled(list(records))
+    return made
+
+
+def records_of(blocks: list[Block]) -> list[Any]:
+    return decoded([each.data for each in blocks])
 
 
 def write(folder: Path, *blocks: list[Any]) -> None:
     """One process that writes blocks and dies."""
-    log = WriteAheadLog(LocalFolder(str(folder)))
+    local = LocalFolder(str(folder))
+    log = WriteAheadLog(local)
     log.recover(0)
-    for block in blocks:
-        log.append(block)
-    log._folder.release()  # the only thing that the death of a process does for us
+    for records in blocks:
+        log.append(block(*records))
+    for name in list(local._open):  # the only thing that the death of a process does for us
+        local.close(name)
+
+
+def recovered(log: WriteAheadLog, n: int) -> tuple[int, list[Any]]:
+    """Number of the first record that a log has from a number on, and the records."""
+    first, blocks = log.recover(n)
+    records = records_of(blocks)
+    assert log.end == log.safe == first + len(records) == first + sum(each.records for each in blocks)
+    return first, records
 
 
 def read(folder: Path, n: int = 0) -> tuple[int, list[Any]]:
     """Another one that reads the log."""
-    log = WriteAheadLog(LocalFolder(str(folder)))
-    try:
-        first, records = log.recover(n)
-        assert log.end == log.safe == first + len(records)
-        return first, records
-    finally:
-        log.close()
+    return recovered(WriteAheadLog(LocalFolder(str(folder))), n)
 
 
 # ---------------------------------------------------------------------- the log
@@ -120,16 +135,34 @@ def test_what_was_appended_is_read(tmp_path: Path) -> None:
     assert read(tmp_path, 7) == (7, [])
     write(tmp_path, ["a", "b"], [], [{"any": ("thing", None)}])
     assert read(tmp_path) == (0, ["a", "b", {"any": ("thing", None)}])
-    assert read(tmp_path, 1) == (1, ["b", {"any": ("thing", None)}])
+    assert read(tmp_path, 2) == (2, [{"any": ("thing", None)}])
     assert read(tmp_path, 3) == (3, [])
 
 
+def test_a_folder_that_is_not_there_is_made_by_the_first_record_only(tmp_path: Path) -> None:
+    assert read(tmp_path / "c" / "log") == (0, [])
+    assert not (tmp_path / "c").exists()
+    write(tmp_path / "c" / "log", ["a"])
+    assert read(tmp_path / "c" / "log") == (0, ["a"])
+
+
 def test_the_next_process_goes_on_with_the_numbers(tmp_path: Path) -> None:
-    for block in (["a", "b"], ["c"], ["d", "e", "f"]):
-        write(tmp_path, block)
-    assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.log" for first in (0, 2, 3)]
+    for records in (["a", "b"], ["c"], ["d", "e", "f"]):
+        write(tmp_path, records)
+    assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.wal" for first in (0, 2, 3)]
     assert read(tmp_path) == (0, list("abcdef"))
     assert read(tmp_path, 2) == (2, list("cdef"))
+
+
+def test_a_batch_ends_where_a_block_does(tmp_path: Path) -> None:
+    """Else the log is not the one that the query's offset log was written with."""
+    write(tmp_path, ["a", "b"], ["c", "d"])
+    for n, at in ((1, 1), (3, 3)):
+        with pytest.raises(
+            RuntimeError, match=f"{tmp_path} begins within a block, at the record {at} of 0{{20}}-0.wal"
+        ):
+            read(tmp_path, n)
+    assert read(tmp_path, 4) == (4, [])
 
 
 def test_a_process_that_receives_nothing_makes_no_segment(tmp_path: Path) -> None:
@@ -147,43 +180,43 @@ def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
         write(folder, ["secret"])
     finally:
         os.umask(before)
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(made.stat().st_mode) for made in (folder, folder.parent)} == {0o700}
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
 
 
 def test_a_batch_closes_the_segment_and_a_commit_forgets_it(tmp_path: Path) -> None:
     log = WriteAheadLog(LocalFolder(str(tmp_path)))
     log.recover(0)
-    log.append([0, 1])
-    log.append([2])
+    log.append(block(0, 1))
+    log.append(block(2))
     log.roll()
     log.roll()
-    log.append([3, 4])
+    log.append(block(3, 4))
     log.roll()
-    assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.log" for first in (0, 3)]
+    assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.wal" for first in (0, 3)]
     log.forget(2)
     assert len(segments(tmp_path)) == 2, "record 2 is still needed"
     log.forget(3)
-    assert [file.name for file in segments(tmp_path)] == [f"{3:020d}-0.log"]
-    log.append([5])
+    assert [file.name for file in segments(tmp_path)] == [f"{3:020d}-0.wal"]
+    log.append(block(5))
     log.forget(5)
-    assert [file.name for file in segments(tmp_path)] == [f"{5:020d}-0.log"]
+    assert [file.name for file in segments(tmp_path)] == [f"{5:020d}-0.wal"]
     log.close()
     assert read(tmp_path, 5) == (5, [5])
     assert read(tmp_path, 3) == (5, [5]), "what was forgotten is missed"
 
 
 def test_what_was_forgotten_by_nobody_is_forgotten_by_the_next_process(tmp_path: Path) -> None:
-    for block in ([0, 1], [2], [3, 4]):
-        write(tmp_path, block)
+    for records in ([0, 1], [2], [3, 4]):
+        write(tmp_path, records)
     log = WriteAheadLog(LocalFolder(str(tmp_path)))
-    assert log.recover(4) == (4, [4])
+    assert recovered(log, 3) == (3, [3, 4])
     assert len(segments(tmp_path)) == 3, "nothing goes before Spark says that it has been processed"
     log.forget(4)
-    assert [file.name for file in segments(tmp_path)] == [f"{3:020d}-0.log"]
+    assert [file.name for file in segments(tmp_path)] == [f"{3:020d}-0.wal"]
     log.forget(5)
     assert segments(tmp_path) == []
-    log.append([5])
+    log.append(block(5))
     log.close()
     assert read(tmp_path, 5) == (5, [5])
 
@@ -192,13 +225,12 @@ def test_the_log_goes_on_where_the_offset_log_ends_when_that_is_further(tmp_path
     # As when the machine failed, and lost the end of a file whose records had been processed.
     write(tmp_path, [0, 1])
     log = WriteAheadLog(LocalFolder(str(tmp_path)))
-    assert log.recover(5) == (5, [])
-    assert log.end == 5
-    log.append(["five"])
+    assert recovered(log, 5) == (5, [])
+    log.append(block("five"))
     log.close()
     assert read(tmp_path, 5) == (5, ["five"])
-    with pytest.raises(RuntimeError, match=r"lacks the records 2 to 4: the file before 0{19}5-0.log"):
-        read(tmp_path, 1)
+    with pytest.raises(RuntimeError, match=r"lacks the records 2 to 4: the file before 0{19}5-0.wal"):
+        read(tmp_path)
 
 
 def test_a_large_segment_is_closed_before_a_batch_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +243,7 @@ def test_a_large_segment_is_closed_before_a_batch_comes(tmp_path: Path, monkeypa
 
 def test_files_that_are_none_of_ours_do_not_matter(tmp_path: Path) -> None:
     write(tmp_path, ["a"])
-    for name in (f".{0:020d}-0.log.crc", "notes.txt", f"{1:020d}-0.log.tmp"):
+    for name in (f".{0:020d}-0.wal.crc", "notes.txt", f"{1:020d}-0.wal.tmp"):
         (tmp_path / name).write_bytes(b"?")
     assert read(tmp_path) == (0, ["a"])
 
@@ -221,7 +253,7 @@ def test_files_that_are_none_of_ours_do_not_matter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [[], [["a", "b"], ["c"]]])
 def test_a_torn_tail_is_ignored_wherever_it_is_torn(tmp_path: Path, before: list[list[str]]) -> None:
-    kept = [record for block in before for record in block]
+    kept = [record for records in before for record in records]
     write(tmp_path / "0", *before, ["torn", "off"])
     (file,) = segments(tmp_path / "0")
     data = file.read_bytes()
@@ -230,7 +262,7 @@ def test_a_torn_tail_is_ignored_wherever_it_is_torn(tmp_path: Path, before: list
     assert read(tmp_path / "0") == (0, [*kept, "torn", "off"])
     for cut in range(whole, len(data)):
         folder = tmp_path / f"cut at {cut}"
-        write(folder)
+        folder.mkdir()
         (folder / file.name).write_bytes(data[:cut])
         assert read(folder) == (0, kept)
         write(folder, ["x"])
@@ -256,14 +288,14 @@ def test_damage_in_what_is_not_needed_any_more_does_not_matter(tmp_path: Path) -
     segments(tmp_path)[0].write_bytes(b"\0" * 100)
     assert read(tmp_path, 2) == (2, [2])
     with pytest.raises(RuntimeError, match="damaged"):
-        read(tmp_path, 1)
+        read(tmp_path)
 
 
 def test_a_missing_segment_is_an_error(tmp_path: Path) -> None:
-    for block in ([0, 1], [2], [3, 4], [5]):
-        write(tmp_path, block)
+    for records in ([0, 1], [2], [3, 4], [5]):
+        write(tmp_path, records)
     segments(tmp_path)[2].unlink()
-    with pytest.raises(RuntimeError, match=r"lacks the records 3 to 4: the file before 0{19}5-0.log is missing"):
+    with pytest.raises(RuntimeError, match=r"lacks the records 3 to 4: the file before 0{19}5-0.wal is missing"):
         read(tmp_path)
     assert read(tmp_path, 5) == (5, [5]), "not if it is not needed"
 
@@ -282,34 +314,39 @@ def test_a_segment_cut_short_in_the_middle_of_the_log_is_an_error(tmp_path: Path
 
 @pytest.mark.parametrize("lasting", [True, False])
 def test_whatever_fails_and_whenever_the_process_dies_nothing_safe_is_lost(lasting: bool) -> None:
+    """A block that could not be written is tried again, as it is: so does a receiver."""
     for seed in range(150):
         store = Store()
         store.random = chance = random.Random(seed)
         committed = safe = 0
-        number = 0  # of the next record; records are their own numbers
         for _ in range(5):
             store.failing = {}
             log = WriteAheadLog(StoreFolder(store, lasting))
-            first, records = log.recover(committed)
+            first, blocks = log.recover(committed)
             assert first == committed
-            assert records == list(range(committed, log.end))
+            assert records_of(blocks) == list(range(committed, log.end))
             assert log.end >= safe
-            number = log.end
+            ends = [committed]  # of blocks, where a batch may end
+            for each in blocks:
+                ends.append(ends[-1] + each.records)
+            number = log.end  # of the next record; records are their own numbers
+            waiting: list[int] = []
             for _ in range(chance.randint(0, 20)):
                 store.failing = {method: chance.choice([0, 0, 0.5, 1]) for method in ("append", "close", "delete")}
                 try:
                     what = chance.random()
                     if what < 0.6:
-                        block = list(range(number, number + chance.randint(1, 3)))
-                        log.append(block)
-                        number += len(block)
+                        waiting = waiting or list(range(number, number + chance.randint(1, 3)))
+                        log.append(block(*waiting))
+                        number += len(waiting)
+                        ends.append(number)
+                        waiting = []
                     elif what < 0.8:
                         log.roll()
                         assert log.safe == log.end == number
                     else:
-                        done = chance.randint(committed, log.safe)
-                        committed = done
-                        log.forget(done)
+                        committed = chance.choice([end for end in ends if committed <= end <= log.safe])
+                        log.forget(committed)
                 except OSError:
                     pass
                 assert log.end == number
@@ -321,11 +358,11 @@ def test_whatever_fails_and_whenever_the_process_dies_nothing_safe_is_lost(lasti
 def test_a_full_disk_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = WriteAheadLog(LocalFolder(str(tmp_path)))
     log.recover(0)
-    log.append(["a"])
+    log.append(block("a"))
 
     written = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: written(fd, data[:5]))
-    log.append(["in small pieces"])
+    log.append(block("in small pieces"))
 
     def half(fd: int, data: memoryview) -> int:
         if len(data) < 20:
@@ -335,10 +372,10 @@ def test_a_full_disk_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "write", half)
     for _ in range(3):
         with pytest.raises(OSError, match="No space left"):
-            log.append(["much" * 100])
-    assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.log" for first in (0, 2)]
+            log.append(block("much" * 100))
+    assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.wal" for first in (0, 2)]
     monkeypatch.undo()
-    log.append(["b"])
+    log.append(block("b"))
     log.close()
     assert len(segments(tmp_path)) == 2
     assert read(tmp_path) == (0, ["a", "in small pieces", "b"])
@@ -348,36 +385,36 @@ def test_where_nothing_lasts_before_a_file_is_closed_a_failed_one_is_written_aga
     store = Store()
     log = WriteAheadLog(StoreFolder(store))
     log.recover(0)
-    log.append([0, 1])
+    log.append(block(0, 1))
     log.roll()
-    log.append([2])
-    log.append([3])
+    log.append(block(2))
+    log.append(block(3))
     store.failing = {"close": 1}
     with pytest.raises(OSError, match="upload"):
         log.roll()
     assert (log.safe, log.end) == (2, 4)
     store.failing = {}
-    log.append([4])
+    log.append(block(4))
     assert (log.safe, log.end) == (2, 5)
     log.roll()
     assert log.safe == 5
-    assert sorted(store.files) == [f"{0:020d}-0.log", f"{2:020d}-1.log"]
-    assert WriteAheadLog(StoreFolder(store)).recover(1) == (1, [1, 2, 3, 4])
+    assert sorted(store.files) == [f"{0:020d}-0.wal", f"{2:020d}-1.wal"]
+    assert recovered(WriteAheadLog(StoreFolder(store)), 0) == (0, [0, 1, 2, 3, 4])
 
 
 def test_two_files_with_the_same_records_give_them_once() -> None:
     store = Store()
     log = WriteAheadLog(StoreFolder(store, lasting=False))
     log.recover(0)
-    log.append([0, 1])
-    log.append([2])
+    log.append(block(0, 1))
+    log.append(block(2))
     log.roll()
-    whole = store.files[f"{0:020d}-0.log"]
+    whole = store.files[f"{0:020d}-0.wal"]
     for cut in range(len(whole)):
-        store.files = {f"{0:020d}-0.log": whole[:cut], f"{0:020d}-1.log": whole}
-        assert WriteAheadLog(StoreFolder(store)).recover(0) == (0, [0, 1, 2])
-        store.files = {f"{0:020d}-0.log": whole, f"{0:020d}-1.log": whole[:cut]}
-        assert WriteAheadLog(StoreFolder(store)).recover(0) == (0, [0, 1, 2])
+        store.files = {f"{0:020d}-0.wal": whole[:cut], f"{0:020d}-1.wal": whole}
+        assert recovered(WriteAheadLog(StoreFolder(store)), 0) == (0, [0, 1, 2])
+        store.files = {f"{0:020d}-0.wal": whole, f"{0:020d}-1.wal": whole[:cut]}
+        assert recovered(WriteAheadLog(StoreFolder(store)), 0) == (0, [0, 1, 2])
 
 
 def test_a_log_that_was_closed_is_not_written_to(tmp_path: Path) -> None:
@@ -386,29 +423,20 @@ def test_a_log_that_was_closed_is_not_written_to(tmp_path: Path) -> None:
     log.close()
     log.close()
     with pytest.raises(OSError, match="stopped"):
-        log.append(["late"])
+        log.append(block("late"))
     assert segments(tmp_path) == []
-
-
-def test_a_record_that_cannot_be_pickled_is_named_and_leaves_no_trace(tmp_path: Path) -> None:
-    log = WriteAheadLog(LocalFolder(str(tmp_path)))
-    log.recover(0)
-    with pytest.raises(pickle.PicklingError, match=r"unlocked _thread.lock"):
-        log.append(["fine", threading.Lock()])
-    log.append(["fine"])
-    log.close()
-    assert read(tmp_path) == (0, ["fine"])
 
 
 # ---------------------------------------------------------------------- processes
 
 APPENDING = """
 import sys
+from dstreams._sources.blocks import pickled
 from dstreams._sources.write_ahead import LocalFolder, WriteAheadLog
 log = WriteAheadLog(LocalFolder(sys.argv[1]))
 log.recover(0)
 while True:
-    log.append(list(range(log.end, log.end + 1 + log.end % 7)))
+    log.append(*pickled(list(range(log.end, log.end + 1 + log.end % 7))))
     if log.end % 5 == 0:
         log.roll()
     print(log.end, flush=True)
@@ -431,17 +459,6 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
         assert first == 0
         assert records == list(range(len(records)))
         assert len(records) >= acknowledged
-
-
-def test_two_processes_cannot_have_the_log_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = WriteAheadLog(LocalFolder(str(tmp_path)))
-    log.recover(0)
-    monkeypatch.setattr(write_ahead, "HOLD_SECONDS", 0.1)
-    with pytest.raises(RuntimeError, match=f"another process uses the write-ahead log in {tmp_path}"):
-        read(tmp_path)
-    threading.Timer(0.3, log.close).start()
-    monkeypatch.setattr(write_ahead, "HOLD_SECONDS", 10)
-    assert read(tmp_path) == (0, []), "waits for the other one to end"
 
 
 # ---------------------------------------------------------------------- where it is
@@ -471,181 +488,182 @@ def test_a_path_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_start() -> None:
-    assert Start(None, None, None, None) == FRESH
+    assert Start() == Start(None, None, None) == FRESH
+    FRESH.report("started", "nobody listens")
     assert count(None) == 0
     assert count({"n": 12}) == 12
 
 
-class Files:
-    """Stands in for :class:`DriverFiles`, whose file system is a JVM's."""
+class Stream:
+    """An output stream of the JVM; what was not passed on is nowhere."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, files: MemoryFiles, name: str) -> None:
+        self._files = files
+        self._name = name
+        self._written = b""
+
+    def write(self, data: bytearray) -> None:
+        if self._files.broken:
+            raise OSError("java.io.IOException: out of order\n\tat org.apache.hadoop.hdfs.DataStreamer")
+        self._written += data
+
+    def hasCapability(self, what: str) -> bool:
+        return self._files.capability == what
+
+    def hflush(self) -> None:
+        assert self._files.capability == "hflush"
+        self._files.files[self._name] = self._written
+
+    def flush(self) -> None:
+        assert self._files.capability is None
+
+    def close(self) -> None:
+        self._files.files[self._name] = self._written
+
+
+class MemoryFiles:
+    """Stands in for :class:`Files`, whose file system is a JVM's."""
+
+    def __init__(self, root: str, capability: str | None = None) -> None:
         self.root = root
+        self.capability = capability
+        self.files: dict[str, bytes] = {}
         self.broken = False
 
     def names(self, folder: str) -> list[str]:
-        path = self.root / folder.removeprefix("memory:/")
-        return os.listdir(path) if path.exists() else []
+        return [name.rpartition("/")[2] for name in self.files if name.startswith(f"{folder}/")]
 
-    def read(self, path: str) -> bytes:
-        return (self.root / path.removeprefix("memory:/")).read_bytes()
+    def read(self, name: str) -> bytes:
+        return self.files[name]
 
-    def append(self, path: str, data: bytes) -> None:
+    def stream(self, name: str) -> Stream:
+        return Stream(self, name)
+
+    def delete(self, name: str) -> None:
         if self.broken:
             raise OSError("java.io.IOException: out of order")
-        file = self.root / path.removeprefix("memory:/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as stream:
-            stream.write(data)
-
-    def close(self, path: str) -> None:
-        pass
-
-    def delete(self, path: str) -> None:
-        (self.root / path.removeprefix("memory:/")).unlink()
+        del self.files[name]
 
 
-@pytest.fixture
-def link() -> Iterator[Link]:
-    made = Link()
-    yield made
-    made.close()
+def hadoop(capability: str | None = None) -> Any:
+    return MemoryFiles("hdfs://name:8020/c", capability)
 
 
-def test_which_folder(link: Link, tmp_path: Path) -> None:
-    assert log_folder(FRESH, link) is None
-    local = log_folder(Start(log=f"file:{tmp_path}/log/"), link)
-    assert isinstance(local, LocalFolder)
-    assert local.folder == f"{tmp_path}/log"
-    files: Any = Files(tmp_path)
-    other = log_folder(Start(log="memory:/log", files=files), link)
-    assert isinstance(other, DriverFolder)
-    assert other.folder == "memory:/log"
+def test_which_folder(tmp_path: Path) -> None:
+    files: Any = MemoryFiles(f"file:{tmp_path}")
+    folder = log_folder(files, "_dstreams/log/lines")
+    assert isinstance(folder, LocalFolder)
+    assert (folder.folder, folder.lasting) == (f"{tmp_path}/_dstreams/log/lines", True)
+    other = log_folder(hadoop(), "_dstreams/log/lines")
+    assert isinstance(other, HadoopFolder)
+    assert (other.folder, other.lasting) == ("hdfs://name:8020/c/_dstreams/log/lines", False)
 
 
-def test_a_log_that_the_driver_writes(link: Link, tmp_path: Path) -> None:
-    files: Any = Files(tmp_path)
-    where = log_folder(Start(log="memory:/log", files=files), link)
-    again = pickle.loads(pickle.dumps(where))
-    log = WriteAheadLog(again)
-    assert log.recover(0) == (0, [])
-    log.append(["a"])
-    assert (log.safe, log.end) == (0, 1)
+@pytest.mark.parametrize("capability", ["hflush", None])
+def test_a_log_on_another_file_system(capability: str | None) -> None:
+    files = hadoop(capability)
+    log = WriteAheadLog(HadoopFolder(files, "log"))
+    assert recovered(log, 0) == (0, [])
+    log.append(block("a"))
+    assert (log.safe, log.end) == (0, 1), "nobody promises that it survives before its file is complete"
+    assert list(files.files) == ([f"log/{0:020d}-0.wal"] if capability else []), "but it is passed on where that works"
     files.broken = True
     with pytest.raises(OSError, match=r"^java.io.IOException: out of order$"):
-        log.append(["b"])
+        log.append(block("b"))
     files.broken = False
-    log.append(["b"])
+    log.append(block("b"))
     log.roll()
     assert (log.safe, log.end) == (2, 2)
-    log.append(["c"])
+    log.append(block("c"))
     log.close()
-    assert where is not None
-    assert WriteAheadLog(where).recover(0) == (0, ["a", "b", "c"])
+    assert recovered(WriteAheadLog(HadoopFolder(files, "log")), 0) == (0, ["a", "b", "c"])
+    files.broken = True
+    with pytest.raises(OSError, match=r"^java.io.IOException: out of order$"):
+        log.forget(2)
+    files.broken = False
     log.forget(2)
-    assert os.listdir(tmp_path / "log") == [f"{2:020d}-0.log"]
-
-
-def test_a_driver_that_is_gone_is_an_error_of_the_folder(link: Link, tmp_path: Path) -> None:
-    remote = link.serve("files", Files(tmp_path))
-    link.close()
-    with pytest.raises(OSError, match=r"."):
-        DriverFolder("memory:/log", remote).names()
+    assert list(files.files) == [f"log/{2:020d}-0.wal"]
 
 
 # ---------------------------------------------------------------------- a receiver
 
 
-class Status:
-    """Stands in for the driver."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[Any, ...]] = []
-
-    def call(self, method: str, *args: Any) -> None:
-        self.said.append((method, *args))
-
-
 class Feed(ReceiverReader):
     """Receives what a test gives it."""
 
-    def __init__(self, log: LogFolder | None = None, resume: int = 0, committed: int = 0) -> None:
+    def __init__(self, log: LogFolder | None, resume: int, committed: int) -> None:
         self.status = Status()
         self.given: Queue[list[Any] | None] = Queue()
-        settings = Settings(restart_seconds=0.01)
-        super().__init__(Wiring(cast(Any, self.status), 2, log, resume, committed, settings))
+        start = Start({"n": resume}, {"n": committed}, log, self.status.report)
+        super().__init__("feed", start, Settings(restart_seconds=0.01, block_seconds=3600))
 
-    def describe(self) -> str:
-        return "feed"
-
-    def receive(self) -> Iterator[list[Any]]:
-        while (block := self.given.get()) is not None:
-            yield block
+    def receive(self) -> None:
+        while (records := self.given.get()) is not None:
+            if not self.put(records):
+                return
 
     def interrupt(self) -> None:
         self.given.put(None)
 
     def errors(self) -> list[str]:
-        return [said[2] for said in self.status.said if said[:2] == ("receiver", "error")]
+        return self.status.texts("error")
 
 
 @pytest.fixture
-def feed() -> Iterator[Callable[..., Feed]]:
-    """Give a function that opens receivers; they end with the test."""
-    opened: list[Feed] = []
+def closed() -> Iterator[Callable[..., Feed]]:
+    """Give a function that makes receivers; they end with the test."""
+    made: list[Feed] = []
 
     def make(log: LogFolder | None = None, resume: int = 0, committed: int = 0) -> Feed:
-        opened.append(Feed(log, resume, committed))
-        opened[-1].open()
-        return opened[-1]
+        made.append(Feed(log, resume, committed))
+        return made[-1]
 
     yield make
-    for made in opened:
-        made.stop()
-        assert not made._thread.is_alive()
+    for reader in made:
+        reader.stop()
+        assert reader._thread is None or not reader._thread.is_alive()
+
+
+@pytest.fixture
+def feed(closed: Callable[..., Feed]) -> Callable[..., Feed]:
+    """Give a function that opens receivers; they end with the test."""
+
+    def make(log: LogFolder | None = None, resume: int = 0, committed: int = 0) -> Feed:
+        reader = closed(log, resume, committed)
+        reader.open()
+        return reader
+
+    return make
 
 
 def local(path: Path) -> LocalFolder:
     return LocalFolder(str(path))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.002)
-
-
 def receive(reader: Feed, *blocks: list[Any]) -> int:
     """Let a receiver have blocks; its new offset."""
-    end = reader.available(None) + sum(map(len, blocks))
-    for block in blocks:
-        reader.given.put(block)
-    until(lambda: reader.available(None) == end)
+    end = received(reader) + sum(map(len, blocks))
+    for records in blocks:
+        reader.given.put(records)
+    until(lambda: received(reader) == end)
     return end
-
-
-def taken(reader: ReceiverReader, start: int, end: int) -> list[Any]:
-    """Records of a batch."""
-    parts = reader.partitions({"n": start}, {"n": end})
-    return [record for part in parts for chunk in part.chunks for record in pickle.loads(chunk)]
 
 
 def test_a_receiver_without_a_log(feed: Callable[..., Feed]) -> None:
     reader = feed()
-    assert reader.initialOffset() == {"n": 0}
-    assert reader.latestOffset() == {"n": 0}
+    assert reader.latest(None) == {"n": 0}
+    assert reader.batch(None, {"n": 0}) is None
     assert receive(reader, ["a", "b"], ["c", "d"]) == 4
-    assert taken(reader, 0, 2) == ["a", "b"]
+    assert (taken(reader, 0, 2), reader.records) == (["a", "b"], 2)
     reader.commit({"n": 2})
     assert taken(reader, 2, 4) == ["c", "d"]
-    assert taken(reader, 0, 1) == [], "committed and forgotten"
-    assert reader.latestOffset({"n": 2}, None) == {"n": 4}
+    assert taken(reader, 0, 2) == [], "committed and forgotten"
+    assert reader.latest({"n": 2}) == {"n": 4}
 
 
 def test_a_receiver_without_a_log_goes_on_with_the_numbers(feed: Callable[..., Feed]) -> None:
     reader = feed(None, 12, 10)
-    assert reader.latestOffset() == {"n": 12}
+    assert reader.latest({"n": 10}) == {"n": 12}
     assert taken(reader, 10, 12) == [], "what the earlier process had received is lost, as on the old engine"
     assert receive(reader, ["a"]) == 13
     assert taken(reader, 12, 13) == ["a"]
@@ -663,8 +681,8 @@ def test_a_second_receiver_goes_on_with_exactly_the_rest(feed: Callable[..., Fee
 
     # The batch of c and d was not committed.
     second = feed(local(tmp_path), 4, 2)
-    assert second.latestOffset() == {"n": 5}
-    assert second.partitions({"n": 2}, {"n": 2}) == []
+    assert second.latest({"n": 2}) == {"n": 5}
+    assert second.batch({"n": 2}, {"n": 2}) is None
     assert taken(second, 2, 4) == ["c", "d"]
     receive(second, ["f"])
     second.commit({"n": 4})
@@ -674,8 +692,8 @@ def test_a_second_receiver_goes_on_with_exactly_the_rest(feed: Callable[..., Fee
     second.stop()
 
     third = feed(local(tmp_path), 6, 6)
-    assert third.latestOffset() == {"n": 6}
-    assert third.partitions({"n": 6}, {"n": 6}) == []
+    assert third.latest({"n": 6}) == {"n": 6}
+    assert third.batch({"n": 6}, {"n": 6}) is None
     assert taken(third, 4, 6) == []
     receive(third, ["g"])
     assert taken(third, 6, 7) == ["g"]
@@ -687,23 +705,71 @@ def test_a_block_is_in_the_log_before_a_batch_can_take_it(feed: Callable[..., Fe
         receive(reader, [n])
         copy = WriteAheadLog(StoreFolder(store := Store()))
         store.files = {file.name: file.read_bytes() for file in segments(tmp_path)}
-        assert copy.recover(0) == (0, list(range(1, n + 1)))
+        assert recovered(copy, 0) == (0, list(range(1, n + 1)))
 
 
-def test_a_log_that_is_in_use(feed: Callable[..., Feed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = feed(local(tmp_path))
-    monkeypatch.setattr(write_ahead, "HOLD_SECONDS", 0)
-    second = feed(local(tmp_path))
-    for ask in (second.latestOffset, lambda: second.partitions({"n": 0}, {"n": 1})):
-        with pytest.raises(RuntimeError, match="feed: another process uses the write-ahead log"):
-            ask()
-    receive(first, ["a"])
+@pytest.mark.parametrize("lines", [True, False])
+def test_a_block_has_the_same_bytes_everywhere(
+    run: Callable[..., Any], feed: Callable[..., Feed], tmp_path: Path, lines: bool
+) -> None:
+    """In memory, in the log, in a batch, and when they are recovered; nobody looks at the records meanwhile."""
+    blocks = pickled(["a", {"b": None}]) + pickled(list(range(3_000)))
+    if lines:
+        blocks = [Block(b"a\n\xff\n", 2), Block(("ü" * 200_000 + "\n").encode(), 1), Block(b"\n", 1)]
+
+    def make() -> ReceiverReader:
+        reader: ReceiverReader
+        reader = run(SocketSource("127.0.0.1", 1, QUICK), tmp_path)[0] if lines else feed(local(tmp_path))
+        return reader
+
+    reader = make()
+    assert reader.put_blocks(blocks)
+    assert list(reader._blocks) == blocks
+    end = {"n": sum(each.records for each in blocks)}
+    assert reader.latest(None) == end
+    cut = reader.batch(None, end)
+    assert cut is not None
+    assert (cut.chunks, reader.records) == ([each.data for each in blocks], end["n"])
+    (file,) = segments(tmp_path)
+    at = 0
+    for each in blocks:
+        at = file.read_bytes().index(each.data, at) + len(each.data)
+    reader.stop()
+
+    again = make()
+    assert list(again._blocks) == blocks
+    assert again.latest(None) == end
+    assert again.batch(None, end) == cut
+    assert taken(again) == decoded(cut.chunks, *([read_line_blocks] if lines else []))
+
+
+def test_small_blocks_of_lines_are_joined_in_a_batch(run: Callable[..., Any]) -> None:
+    """Each chunk costs a task something, and bytes of lines can simply be put together."""
+    reader, _ = run(SocketSource("127.0.0.1", 1, QUICK))
+    large = b"x" * 200_000 + b"\n"
+    reader.put_blocks([Block(b"a\n", 1), Block(b"b\nc\n", 2), Block(large, 1), Block(large, 1), Block(b"d\n", 1)])
+    cut = reader.batch(None, {"n": 6})
+    assert cut.chunks == [b"a\nb\nc\n" + large, large + b"d\n"]
+    assert taken(reader, 1, 3) == ["b", "c"]
+
+
+def test_what_is_collected_when_the_receiver_is_stopped_is_still_written_down(
+    feed: Callable[..., Feed], tmp_path: Path
+) -> None:
+    reader = feed(local(tmp_path))
+    reader.collector.add("single")
+    assert received(reader) == 0
+    reader.stop()
+    assert read(tmp_path) == (0, ["single"])
+    assert not reader.put(["late"]), "it is taken no more"
+    assert reader.errors()[1:] == ["1 records could not be written to the write-ahead log and are lost"]
+    assert read(tmp_path) == (0, ["single"])
 
 
 def test_what_was_received_before_the_first_batch_is_not_lost(feed: Callable[..., Feed], tmp_path: Path) -> None:
     write(tmp_path, ["a"])
     reader = feed(local(tmp_path))
-    assert reader.latestOffset() == {"n": 1}
+    assert reader.latest(None) == {"n": 1}
     assert taken(reader, 0, 1) == ["a"]
 
 
@@ -716,37 +782,42 @@ def test_what_was_received_before_the_first_batch_is_not_lost(feed: Callable[...
     ],
 )
 def test_records_that_are_missing_are_not_passed_over(
-    feed: Callable[..., Feed], tmp_path: Path, resume: int, committed: int, message: str
+    closed: Callable[..., Feed], tmp_path: Path, resume: int, committed: int, message: str
 ) -> None:
-    write(tmp_path, [0, 1, 2])
-    reader = feed(local(tmp_path), resume, committed)
-    with pytest.raises(RuntimeError, match=f"feed: its write-ahead log in {tmp_path} {message}"):
-        reader.partitions({"n": committed}, {"n": resume})
-    assert reader.partitions({"n": committed}, {"n": committed}) == []
-    assert not reader._thread.is_alive(), "it receives nothing that could not be processed"
+    write(tmp_path, [0, 1], [2])
+    reader = closed(local(tmp_path), resume, committed)
+    with pytest.raises(CheckpointError, match=f"^feed: its write-ahead log in {tmp_path} {message}"):
+        reader.open()
+    assert reader._thread is None, "it receives nothing that could not be processed"
 
 
-def test_a_log_that_begins_too_late(feed: Callable[..., Feed], tmp_path: Path) -> None:
+def test_a_log_that_begins_too_late(closed: Callable[..., Feed], tmp_path: Path) -> None:
     write(tmp_path, [0, 1])
     write(tmp_path, [2])
     segments(tmp_path)[0].unlink()
-    reader = feed(local(tmp_path), 0, 0)
-    with pytest.raises(RuntimeError, match="lacks the records 0 to 1 that come next"):
-        reader.partitions({"n": 0}, reader.latestOffset({"n": 0}))
-    reader.stop()
-    reader = feed(local(tmp_path), 3, 0)
-    with pytest.raises(RuntimeError, match="lacks the records 0 to 1 of the batch that has to be run again"):
-        reader.partitions({"n": 0}, {"n": 3})
+    with pytest.raises(CheckpointError, match="lacks the records 0 to 1 that come next"):
+        closed(local(tmp_path), 0, 0).open()
+    with pytest.raises(CheckpointError, match="lacks the records 0 to 1 of the batch that has to be run again"):
+        closed(local(tmp_path), 3, 0).open()
 
 
-def test_a_damaged_log_fails_the_query_when_it_asks(feed: Callable[..., Feed], tmp_path: Path) -> None:
+def test_a_damaged_log_is_told_before_anything_is_received(closed: Callable[..., Feed], tmp_path: Path) -> None:
     write(tmp_path, [0, 1])
     (file,) = segments(tmp_path)
     file.write_bytes(b"x" + file.read_bytes()[1:])
-    reader = feed(local(tmp_path))
-    with pytest.raises(RuntimeError, match=f"feed: the write-ahead log is damaged: {file}"):
-        reader.latestOffset()
-    assert not reader._thread.is_alive()
+    reader = closed(local(tmp_path))
+    with pytest.raises(CheckpointError, match=f"^feed: the write-ahead log is damaged: {file}"):
+        reader.open()
+    assert reader._thread is None
+    reader.stop()
+    assert segments(tmp_path) == [file], "nothing was changed"
+
+
+def test_a_log_that_cannot_be_read(closed: Callable[..., Feed]) -> None:
+    store = Store()
+    store.failing = {"names": 1}
+    with pytest.raises(CheckpointError, match=r"^feed: nobody answers$"):
+        closed(StoreFolder(store)).open()
 
 
 @pytest.mark.parametrize("lasting", [True, False])
@@ -757,18 +828,18 @@ def test_a_full_disk_holds_the_receiver_back_until_there_is_room(feed: Callable[
     store.failing = {"append": 1}
     reader.given.put(["b"])
     reader.given.put(["c"])
-    until(lambda: bool(reader.errors()))
-    time.sleep(0.05)
+    tries = store.calls["append"]
+    until(lambda: store.calls["append"] > tries + 5)
     assert reader.errors() == [
         "cannot write to the write-ahead log (no space left); reading no more, trying again every 0.01 s"
     ]
-    assert reader.available(1) == 1, "what is not in the log is not for a batch"
+    assert received(reader) == 1, "what is not in the log is not for a batch"
     assert reader.given.qsize() == 1, "it has read no more"
     store.failing = {}
-    until(lambda: reader.available(1) == 3)
+    until(lambda: received(reader) == 3)
     assert taken(reader, 0, 3) == ["a", "b", "c"]
-    assert ("receiver", "resumed", "the write-ahead log can be written again, nothing was lost") in reader.status.said
-    assert WriteAheadLog(StoreFolder(store)).recover(0) == (0, ["a", "b", "c"])
+    assert reader.status.texts("resumed") == ["the write-ahead log can be written again, nothing was lost"]
+    assert recovered(WriteAheadLog(StoreFolder(store)), 0) == (0, ["a", "b", "c"])
 
 
 def test_a_receiver_that_is_stopped_while_the_disk_is_full_says_what_is_lost(feed: Callable[..., Feed]) -> None:
@@ -787,12 +858,12 @@ def test_a_batch_takes_only_what_is_safe(feed: Callable[..., Feed]) -> None:
     receive(reader, ["a"])
     store.failing = {"close": 1}
     reader.given.put(["b"])
-    until(lambda: len(reader._records) == 2)
-    assert reader.available(1) == 1
+    until(lambda: len(reader._blocks) == 2)
+    assert received(reader) == 1
     assert reader.errors() == ["cannot complete a file of the write-ahead log (the upload failed); trying again"]
     store.failing = {}
-    assert reader.available(1) == 2
-    assert WriteAheadLog(StoreFolder(store)).recover(0) == (0, ["a", "b"])
+    assert received(reader) == 2
+    assert recovered(WriteAheadLog(StoreFolder(store)), 0) == (0, ["a", "b"])
 
 
 def test_a_file_that_cannot_be_deleted_does_no_harm(feed: Callable[..., Feed]) -> None:
@@ -812,25 +883,24 @@ def test_a_file_that_cannot_be_deleted_does_no_harm(feed: Callable[..., Feed]) -
 # ---------------------------------------------------------------------- a socket, and a process that is killed
 
 RECEIVING = """
-import json, pickle, sys, time
-from dstreams._sources.receiver import Wiring
-from dstreams._sources.socket import SocketReader
+import json, sys, time
+from dstreams._sources.receiver import Settings
+from dstreams._sources.socket import SocketSource
+from dstreams._sources.start import Start
 from dstreams._sources.write_ahead import LocalFolder
-class Status:
-    def call(self, *args): pass
 port, folder, resume, committed, pause = json.loads(sys.argv[1])
-reader = SocketReader("lines", "127.0.0.1", port, Wiring(Status(), 2, LocalFolder(folder), resume, committed))
-reader.open()
 start, end = {"n": committed}, {"n": resume}
+reader = SocketSource("127.0.0.1", port, Settings()).reader(Start(end, start, LocalFolder(folder)), None)
+reader.open()
 again = start != end
 while True:
     if not again:
-        end = reader.latestOffset()
+        end = reader.latest(start)
     again = False
     time.sleep(pause)
     if start == end:
         continue
-    records = [r for p in reader.partitions(start, end) for c in p.chunks for r in pickle.loads(c)]
+    records = b"".join(reader.batch(start, end).chunks).decode().split("\\n")[:-1]
     print(json.dumps([start["n"], end["n"], records]), flush=True)  # now the batch before this one is committed
     reader.commit(start)
     start = end
@@ -861,8 +931,8 @@ def test_a_receiver_that_is_killed_while_lines_come(tmp_path: Path, pause: float
                     committed, resume, records = json.loads(line)
                     assert batches.setdefault(committed, (resume, records)) == (resume, records)
     ahead = WriteAheadLog(local(tmp_path))
-    first, rest = ahead.recover(resume)
-    ahead.close()
+    first, blocks = ahead.recover(resume)
+    rest = decoded([each.data for each in blocks], read_line_blocks)
     assert first == resume
     everything = [line for _, (_, records) in sorted(batches.items()) for line in records] + rest
     assert everything == [str(n) for n in range(sent)]
