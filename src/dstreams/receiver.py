@@ -21,8 +21,9 @@ class Receiver(Generic[T]):
     """Base class of a receiver; ``ssc.receiverStream(receiver)`` makes a stream of what it stores.
 
     A subclass says in :meth:`onStart` how records are received, mostly in a thread that it starts there, and in
-    :meth:`onStop` how that ends. It runs in a process of its own beside the driver, so it must be picklable until it
-    is started: connections and threads are made in :meth:`onStart`. It takes no executor core.
+    :meth:`onStop` how that ends. It runs in the driver, in threads of its own, and takes no executor core. A program with
+    a checkpoint directory is saved with its receivers, so that they must be picklable until they are started:
+    connections and threads are made in :meth:`onStart`.
 
     Parameters
     ----------
@@ -83,15 +84,17 @@ class Receiver(Generic[T]):
         Parameters
         ----------
         data : object, or list or iterator of objects
-            One record, or several. A list or iterator is stored as a whole: with a checkpoint directory its records
-            are in the write-ahead log when this returns, so that the sender can be told. A single record is collected
-            with others for ``spark.streaming.blockInterval`` (200 ms) first. A record that is itself a list must be in
-            a list: ``store([record])``.
+            One record, or several. A list or iterator is stored as a whole, in one batch (unless a rate cuts it): with
+            a checkpoint directory its records are in the write-ahead log when this returns, so that the sender can be
+            told. A single record is collected with others for ``spark.streaming.blockInterval`` (200 ms) first. A record
+            that is itself a list must be in a list: ``store([record])``.
 
         Raises
         ------
         DStreamStateError
             If the receiver has not been started.
+        pickle.PicklingError
+            If a record cannot be pickled; it is named, and none of the data has been taken.
         ReceiverStopped
             If it has been stopped: the records are not taken. In a thread of the receiver it ends the thread quietly.
 

@@ -13,6 +13,7 @@ from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
+from pyspark import cloudpickle
 
 __all__ = [
     "CHUNK",
@@ -22,6 +23,8 @@ __all__ = [
     "Router",
     "StageFunction",
     "apply",
+    "dump",
+    "dump_in_driver",
     "read_chunks",
     "split",
     "write_chunk",
@@ -42,22 +45,38 @@ _ROUTED_SCHEMA = pa.schema([("part", pa.int32()), ("chunk", pa.binary())])
 _CHUNK_BYTES = 1 << 18
 
 
-def write_chunk(records: list[Any]) -> bytes:
+def dump(thing: Any) -> bytes:
+    """Pickle something in a worker.
+
+    What pickle does not take, cloudpickle may, as for PySpark's own records: instances of classes of the program's script
+    (which the daemon's ``__main__`` does not have) or of a function, lambdas. It is slower, and so comes second.
+    """
+    try:
+        return pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        return dump_in_driver(thing)
+
+
+def dump_in_driver(thing: Any) -> bytes:
+    """Pickle something in the driver, where classes of the script look as if any process could import them."""
+    return cloudpickle.dumps(thing, pickle.HIGHEST_PROTOCOL)  # type: ignore[no-any-return]
+
+
+def write_chunk(records: list[Any], dump: Callable[[Any], bytes] = dump) -> bytes:
     """Pickle a list of records; an error names a record that cannot be pickled."""
     try:
-        return pickle.dumps(records, pickle.HIGHEST_PROTOCOL)
+        return dump(records)
     except Exception as error:
         culprit = next((record for record in records if not _pickles(record)), records)
         raise pickle.PicklingError(
-            f"a record of the stream cannot be pickled: {culprit!r:.200} ({error}). Records travel between "
-            "processes: let the function return plain data (or an instance of a class in a module that the "
-            "workers can import)."
+            f"a record of the stream cannot be pickled: {culprit!r:.200} ({error}). Records travel between processes: "
+            "let the function return plain data, or objects without locks, connections, files and the like."
         ) from error
 
 
 def _pickles(record: Any) -> bool:
     try:
-        pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
+        dump_in_driver(record)
     except Exception:
         return False
     return True

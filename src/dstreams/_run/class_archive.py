@@ -2,7 +2,8 @@
 
 A JVM that starts reads and verifies some 20,000 classes; from an archive that an earlier JVM has left it maps them into
 memory. An archive is good for one Java and one class path. A JVM that cannot use the one it is given loads its classes
-as ever, and with the options from here says nothing about it: whatever is wrong with an archive costs time only.
+as ever, and with the options from here says nothing about it. Only one that has been cut short would make it crash
+(Java 17 does not look at the size), so the size is kept beside it.
 
 :mod:`dstreams._run.warm_up` makes it.
 """
@@ -24,7 +25,7 @@ from pyspark.find_spark_home import _find_spark_home
 
 __all__ = [
     "SWITCH", "VARIABLE", "NoArchive", "add_options", "archive_path", "can_be_made", "failure_of", "jvm_options",
-    "usable", "used",
+    "put_in_place", "usable", "used",
 ]  # fmt: skip
 
 SWITCH = "DSTREAMS_CLASS_ARCHIVE"
@@ -68,20 +69,38 @@ def archive_path(conf: SparkConf | None = None) -> Path:
         java = _java()
         release = java.parent.parent / "release"
         about = release.read_text(errors="replace") if release.is_file() else ""
-        spark = _spark_home().resolve()
+        places = [_spark_home().resolve(), _conf_folder(), java]
+        if places[1].is_dir() and any(places[1].iterdir()):
+            raise NoArchive(f"Java makes none as long as there are files in {places[1]}, which is on the class path")
         cache = os.environ.get("XDG_CACHE_HOME", "")
         folder = (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "dstreams"
     except (OSError, RuntimeError) as error:  # RuntimeError: who runs this has no home
         raise NoArchive(str(error)) from None
     version = re.search(r'^JAVA_VERSION="([\w.+-]+)"', about, re.MULTILINE)
     # With all that Java tells of itself: another build of the same version is another Java.
-    digest = hashlib.sha256("\n".join([str(spark), str(java), about]).encode()).hexdigest()[:8]
+    digest = hashlib.sha256("\n".join([*map(str, places), about]).encode()).hexdigest()[:8]
     return folder / f"spark-{pyspark.__version__}-java-{version[1] if version else 'unknown'}-{digest}.jsa"
 
 
 def usable(archive: Path) -> bool:
-    """Whether an archive is there, and is not of other jars at the same place."""
-    return _is_newer_than_jars(archive)
+    """Whether an archive is there, as a whole, and is not of other jars at the same place."""
+    try:
+        whole = archive.stat().st_size == int(_size_of(archive).read_text())
+    except (OSError, ValueError):
+        return False
+    return whole and _is_newer_than_jars(archive)
+
+
+def put_in_place(made: Path, archive: Path) -> None:
+    """Move a file of the same file system to where an archive is; until all is done there is none."""
+    size = _size_of(made)
+    size.write_text(str(made.stat().st_size))
+    with made.open("rb") as file:
+        os.fsync(file.fileno())
+    _size_of(archive).unlink(missing_ok=True)
+    os.replace(made, archive)
+    os.replace(size, _size_of(archive))
+    failure_of(archive).unlink(missing_ok=True)
 
 
 def failure_of(archive: Path) -> Path:
@@ -154,10 +173,13 @@ def _options_of_the_user(conf: SparkConf | None) -> str:
     texts = [os.environ.get(name, "") for name in _ENVIRONMENT]
     texts += [str(conf.get(name, "")) for name in _SETTINGS if conf is not None]
     with suppress(OSError):
-        folder = os.environ.get("SPARK_CONF_DIR") or _spark_home() / "conf"
-        lines = Path(folder, "spark-defaults.conf").read_text(errors="replace").splitlines()
+        lines = (_conf_folder() / "spark-defaults.conf").read_text(errors="replace").splitlines()
         texts += [line for line in lines if line.lstrip().startswith(_SETTINGS)]
     return " ".join(texts)
+
+
+def _size_of(archive: Path) -> Path:
+    return archive.with_suffix(".size")
 
 
 def _is_newer_than_jars(file: Path) -> bool:
@@ -179,3 +201,7 @@ def _java() -> Path:
 
 def _spark_home() -> Path:
     return Path(_find_spark_home())
+
+
+def _conf_folder() -> Path:
+    return Path(os.environ.get("SPARK_CONF_DIR") or _spark_home() / "conf")

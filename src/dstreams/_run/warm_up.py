@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import dstreams
-from dstreams._run.class_archive import VARIABLE, NoArchive, add_options, archive_path, failure_of
+from dstreams._run.class_archive import VARIABLE, NoArchive, add_options, archive_path, failure_of, put_in_place
 
 __all__ = ["USAGE", "command", "make"]
 
@@ -22,12 +22,16 @@ USAGE = """usage: python -m dstreams warm-up
 
 Makes an archive of the classes that Spark loads, in the user's cache ($XDG_CACHE_HOME or ~/.cache), by running a
 small program once. Java reads classes from it rather than from Spark's jars, so that programs and tests start faster:
-those under `python -m dstreams PROGRAM.py`, with StreamingContext(SparkConf(), ...), and with the pytest fixtures. After
-an update of Spark or Java, run this again. DSTREAMS_CLASS_ARCHIVE=off in the environment lets no archive be used or
-made."""
+those under `python -m dstreams PROGRAM.py`, with StreamingContext(SparkConf(), ...), and with the pytest fixtures.
+After an update of Spark or Java, run this again. DSTREAMS_CLASS_ARCHIVE=off in the environment lets no archive be
+used or made."""
 
-_NOT_FOR_IT = ("PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET", "SPARK_REMOTE",
-               "SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED")  # fmt: skip
+_NOT_FOR_IT = (
+    "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET",
+    "SPARK_REMOTE", "SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED",
+    # They end the class path, and an archive of what is before them is good for the whole.
+    "HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_DIST_CLASSPATH",
+)  # fmt: skip
 _PROGRAM = "dstreams._run.warm_up_program"
 _UNFINISHED = "making-"
 _TIMEOUT = 900.0
@@ -66,7 +70,7 @@ def command(arguments: list[str]) -> int:
 
 
 def make(archive: Path) -> None:
-    """Make an archive, in place of one that may be there; it appears as a whole or not at all.
+    """Make an archive, in the place of one that may be there; it appears as a whole or not at all.
 
     Parameters
     ----------
@@ -78,7 +82,6 @@ def make(archive: Path) -> None:
     NoArchive
         If it cannot be made.
     """
-    failure = failure_of(archive)
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         _forget_unfinished(archive.parent)
@@ -87,10 +90,9 @@ def make(archive: Path) -> None:
             try:
                 _run_program(Path(scratch), unfinished)
             except NoArchive as reason:
-                failure.write_text(f"{reason}\n")
+                failure_of(archive).write_text(f"{reason}\n")
                 raise
-            os.replace(unfinished, archive)
-        failure.unlink(missing_ok=True)
+            put_in_place(unfinished, archive)
     except OSError as error:
         raise NoArchive(str(error)) from None
 

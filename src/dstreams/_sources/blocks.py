@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dstreams._plan.chunks import write_chunk
+from dstreams._plan.chunks import dump_in_driver, write_chunk
 
 __all__ = ["Block", "Collector", "RateLimit", "pickled"]
 
@@ -35,11 +36,22 @@ def pickled(records: list[Any]) -> list[Block]:
     if len(records) > _BLOCK_RECORDS:
         pieces = (records[at : at + _BLOCK_RECORDS] for at in range(0, len(records), _BLOCK_RECORDS))
         return [block for piece in pieces for block in pickled(piece)]
-    data = write_chunk(records)
+    data = write_chunk(records, dump_in_driver)
     if len(data) <= _BLOCK_BYTES or len(records) == 1:
         return [Block(data, len(records))]
     half = len(records) // 2
     return pickled(records[:half]) + pickled(records[half:])
+
+
+def _copy(record: Any) -> Any:
+    """Make what a worker would have of a record, whatever becomes of the record itself."""
+    data = write_chunk([record], dump_in_driver)
+    try:
+        return pickle.loads(data)[0]
+    except Exception as error:
+        raise pickle.PicklingError(
+            f"a record of the stream cannot be made anew from its pickle: {record!r:.200} ({error})"
+        ) from error
 
 
 class Collector:
@@ -67,10 +79,11 @@ class Collector:
         Raises
         ------
         pickle.PicklingError
-            If it cannot be pickled: told to who stores it, and not when others that came with it are passed on.
+            If it cannot be pickled and read again: told to who stores it, and not when others that came with it are
+            passed on.
         """
         if type(record) not in _PLAIN:
-            write_chunk([record])
+            record = _copy(record)
         with self._lock:
             self._records.append(record)
             full = len(self._records) >= _BLOCK_RECORDS

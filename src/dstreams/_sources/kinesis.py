@@ -151,7 +151,19 @@ class KinesisReader(Reader):
         self._threads: dict[str, threading.Thread] = {}
 
     def open(self) -> None:
-        """Start to read."""
+        """Start to read.
+
+        Raises
+        ------
+        DStreamStateError
+            If Kinesis cannot be reached, or refuses the credentials; it says what to do.
+        """
+        try:
+            self._open()
+        except Exception as error:
+            raise DStreamStateError(f"{self.name}: {_meaning(error, self._account)}") from None
+
+    def _open(self) -> None:
         self._client = self._account.client()
         self._shards = {shard: _Shard(position) for shard, position in self._first.items()}
         for shard in self._first:

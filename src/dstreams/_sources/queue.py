@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD
 
-from dstreams._plan.chunks import write_chunk
+from dstreams._plan.chunks import dump_in_driver, write_chunk
 from dstreams._plan.worker_errors import exception_text, worker_traceback
 from dstreams._sources.reader import Cut, Offset, Reader, chunk_rdd
 from dstreams._sources.source import DriverSource
@@ -100,7 +100,11 @@ class QueueSource(DriverSource):
         if isinstance(part, RDD):
             return part
         if isinstance(part, list):
-            return sc.parallelize(part, self._parallelism)
+            try:
+                return sc.parallelize(part, self._parallelism)
+            except Exception:
+                write_chunk(part, dump_in_driver)  # its error names the record
+                raise
         if part.failure is not None:
             raise _NotSaved(part.failure)
         if not part.chunks:  # Spark makes no collection without partitions
@@ -110,9 +114,9 @@ class QueueSource(DriverSource):
     def _save(self, element: _Element) -> _Element:
         try:
             if isinstance(element, RDD):
-                return _Saved([write_chunk(records) for records in element.glom().collect()])
+                return _Saved([write_chunk(records, dump_in_driver) for records in element.glom().collect()])
             if isinstance(element, list):
-                write_chunk(element)
+                write_chunk(element, dump_in_driver)
         except Exception as error:
             return _Saved([], _reason(error))
         return element

@@ -70,7 +70,11 @@ def cut(chunks: list[bytes], records: int, parallelism: int) -> Cut | None:
     if not chunks:
         return None
     partitions = 1 if records <= PARTITION_RECORDS else min(parallelism, len(chunks))
-    while partitions < len(chunks) and any(size > PARTITION_BYTES for size in _sizes(chunks, partitions)):
+    largest = max(map(len, chunks))
+    most = PARTITION_BYTES
+    if largest > most:  # it may have others beside it, as long as a task has room for them
+        most = max(largest, min(largest + PARTITION_BYTES, 4 * PARTITION_BYTES))
+    while partitions < len(chunks) and any(size > most for size in _sizes(chunks, partitions)):
         partitions = min(2 * partitions, len(chunks))
     return Cut(chunks, partitions)
 
@@ -124,8 +128,8 @@ class ReceiverReader(Reader):
     def interrupt(self) -> None:
         """Make a running :meth:`receive` end soon."""
 
-    def merge(self, blocks: list[bytes]) -> list[bytes]:
-        """Chunks for a batch: of small blocks fewer, where bytes can simply be joined."""
+    def merge(self, blocks: list[bytes], partitions: int) -> list[bytes]:
+        """Chunks for a batch, at least so many if there are: where bytes can simply be joined and cut, of one size."""
         return blocks
 
     # ------------------------------------------------------------------ what Spark asks
@@ -186,7 +190,8 @@ class ReceiverReader(Reader):
                     found.append(block.data)
                 at += block.records
         self.records = last - first
-        return cut(self.merge(found), self.records, self._settings.parallelism)
+        parallelism = 1 if self.records <= PARTITION_RECORDS else self._settings.parallelism
+        return cut(self.merge(found, parallelism), self.records, parallelism)
 
     def commit(self, end: Offset) -> None:
         """Forget what has been processed."""
@@ -243,24 +248,25 @@ class ReceiverReader(Reader):
         """
         each = self.limit.at_once
         if each is None or len(records) <= each:
-            return self.put_blocks(pickled(records))
+            return self.put_blocks([pickled(records)])
         pieces = (records[at : at + each] for at in range(0, len(records), each))
-        return self.put_blocks([block for piece in pieces for block in pickled(piece)])
+        return self.put_blocks([pickled(piece) for piece in pieces])
 
-    def put_blocks(self, blocks: Iterable[Block]) -> bool:
-        """Take blocks, as :meth:`put` does."""
+    def put_blocks(self, groups: Iterable[list[Block]]) -> bool:
+        """Take groups of blocks, as :meth:`put` does; those of one are in the log, and in a batch, all or none."""
         with self._putting:  # so that they are in the same order in the log
-            for block in blocks:
-                if not self._write_ahead(block):
+            for group in groups:
+                if not self._write_ahead(group):
                     return False
                 with self._room:
-                    self._keep(block)
+                    for block in group:
+                        self._keep(block)
                     while (
                         self._waiting > MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES
                     ) and not self._stopped.is_set():
                         self.say("waiting", f"{_too_much()} wait for a batch, reading no more until then")
                         self._room.wait(1)
-                self.limit.spend(block.records, self._stopped.wait)
+                self.limit.spend(sum(block.records for block in group), self._stopped.wait)
         return True
 
     def _keep(self, block: Block) -> None:
@@ -268,16 +274,18 @@ class ReceiverReader(Reader):
         self._waiting += block.records
         self._waiting_bytes += len(block.data)
 
-    def _write_ahead(self, block: Block) -> bool:
-        """Write a block down, however long that takes; False if the receiver was stopped before it was possible."""
-        if self._ahead is None:
+    def _write_ahead(self, group: list[Block]) -> bool:
+        """Write blocks down, however long that takes; False if the receiver was stopped before it was possible."""
+        if self._ahead is None or self._ahead.closed:
             return not self._stopped.is_set()
         failed = False
         while True:
             try:
-                self._ahead.append(block)
+                self._ahead.append(group)
                 break
             except OSError as error:
+                if self._ahead.closed:  # meanwhile
+                    return False
                 failed = True
                 self.say(
                     "error",
@@ -285,7 +293,8 @@ class ReceiverReader(Reader):
                     f"{self._settings.restart_seconds:g} s",
                 )
             if self._stopped.wait(self._settings.restart_seconds):
-                self.say("error", f"{block.records} records could not be written to the write-ahead log and are lost")
+                lost = sum(block.records for block in group)
+                self.say("error", f"{lost} records could not be written to the write-ahead log and are lost")
                 return False
         if failed:
             self.say("resumed", "the write-ahead log can be written again, nothing was lost")

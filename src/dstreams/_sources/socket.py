@@ -53,17 +53,17 @@ class LineCutter:
         return rest + b"\n" if rest else b""
 
 
-def line_blocks(data: bytes, each: int | None) -> Iterator[Block]:
+def line_blocks(data: bytes, each: int | None) -> Iterator[list[Block]]:
     """Whole lines as a block; as several of so many lines each, where no more may come at once."""
     count = data.count(b"\n")
     if each is None or count <= each:
         if count:
-            yield Block(data, count)
+            yield [Block(data, count)]
         return
     lines = data.split(b"\n")[:-1]
     for at in range(0, count, each):
         some = lines[at : at + each]
-        yield Block(b"\n".join(some) + b"\n", len(some))
+        yield [Block(b"\n".join(some) + b"\n", len(some))]
 
 
 def read_line_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[str]:
@@ -145,18 +145,16 @@ class SocketReader(_TcpReader):
         if broken is not None:
             raise broken
 
-    def merge(self, blocks: list[bytes]) -> list[bytes]:
-        """Join what came in small pieces."""
-        merged: list[bytes] = []
-        joined: list[bytes] = []
-        size = 0
-        for block in blocks:
-            if size + len(block) > _RECEIVE_BYTES and joined:
-                merged.append(b"".join(joined))
-                joined, size = [], 0
-            joined.append(block)
-            size += len(block)
-        return [*merged, b"".join(joined)] if joined else merged
+    def merge(self, blocks: list[bytes], partitions: int) -> list[bytes]:
+        """Join what came, and cut it at ends of lines."""
+        whole = b"".join(blocks)
+        size = max(1, min(_RECEIVE_BYTES, len(whole) // partitions))
+        chunks, at = [], 0
+        while at < len(whole):
+            end = whole.find(b"\n", at + size - 1) + 1 or len(whole)
+            chunks.append(whole[at:end])
+            at = end
+        return chunks
 
 
 class _ConvertingReader(_TcpReader):

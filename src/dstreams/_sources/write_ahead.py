@@ -28,6 +28,9 @@ SEGMENT_BYTES = 1 << 26
 """A segment that has grown to this is closed, batch or not: segments are read, and sometimes kept, as a whole."""
 
 _NAME = re.compile(r"(\d{20})-(\d+)\.wal")
+_OLD_NAME = re.compile(r"\d{20}-\d+\.log")
+_MORE = 1 << 31
+"""In the count of records of a frame: more frames follow that are there all or none."""
 _HEADER = struct.Struct(">QIII")  # bytes of the block, count of records, checksum of the block, checksum of these three
 _CHECKED = _HEADER.size - 4
 
@@ -159,6 +162,11 @@ class WriteAheadLog:
         return self._folder.folder
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing is written any more."""
+        return self._closed
+
+    @property
     def end(self) -> int:
         """Number of the next record."""
         return self._end
@@ -190,7 +198,14 @@ class WriteAheadLog:
         OSError
             If it cannot be read.
         """
-        found = sorted((int(m[1]), int(m[2])) for m in map(_NAME.fullmatch, self._folder.names()) if m)
+        names = self._folder.names()
+        if old := [name for name in names if _OLD_NAME.fullmatch(name)]:
+            raise RuntimeError(
+                f"the write-ahead log in {self.folder} has files of an older version of dstreams ({', '.join(old)}), which "
+                "this one cannot read. Let that version process them (start it and stop it gracefully), or delete them, "
+                "which gives up what is in them."
+            )
+        found = sorted((int(m[1]), int(m[2])) for m in map(_NAME.fullmatch, names) if m)
         starts = [first for first, _ in found]
         first: int | None = None
         at = n  # number of the next record that is wanted
@@ -222,29 +237,32 @@ class WriteAheadLog:
         self._end = self._safe = at
         return n if first is None else first, blocks
 
-    def append(self, block: Block) -> None:
-        """Write a block down.
+    def append(self, blocks: list[Block]) -> None:
+        """Write blocks down, which are all there after a restart, or none.
 
-        Returns when the file system's client or the operating system has it: the records survive the death of this
+        Returns when the file system's client or the operating system has them: the records survive the death of this
         process (see :attr:`safe`), but not necessarily that of the machine, since nothing waits for the disk.
 
         Raises
         ------
         OSError
-            If it cannot be written. Nothing is lost: the call may be repeated.
+            If they cannot be written. Nothing is lost: the call may be repeated.
         """
-        head = struct.pack(">QII", len(block.data), block.records, crc32(block.data))
-        frame = head + struct.pack(">I", crc32(head)) + block.data
+        frames = []
+        for number, block in enumerate(blocks, 1):
+            more = _MORE if number < len(blocks) else 0
+            head = struct.pack(">QII", len(block.data), block.records | more, crc32(block.data))
+            frames.append(head + struct.pack(">I", crc32(head)) + block.data)
         with self._lock:
             if self._closed:
                 raise OSError("the receiver has been stopped")
             if self._size > SEGMENT_BYTES:
                 self._close()
-            self._write([frame], block.records)
+            self._write(frames, sum(block.records for block in blocks))
             if self._folder.lasting:
                 self._safe = self._end
             else:
-                self._unsafe.append(frame)
+                self._unsafe += frames
 
     def roll(self) -> None:
         """Close the segment, so that all records before :attr:`end` are safe; the next block begins a new one.
@@ -315,9 +333,10 @@ class WriteAheadLog:
         self._size = 0
 
     def _frames(self, name: str) -> Iterator[Block]:
-        """Whole frames of a segment."""
+        """Blocks of the whole frames of a segment; of those that belong together all or none."""
         data = memoryview(self._folder.read(name))
         at = 0
+        together: list[Block] = []
         while at + _HEADER.size <= len(data):
             size, count, checksum, header_checksum = _HEADER.unpack_from(data, at)
             block = data[at + _HEADER.size :][:size]
@@ -328,8 +347,11 @@ class WriteAheadLog:
                 raise RuntimeError(
                     f"the write-ahead log is damaged: {self._folder.folder}/{name}, at byte {at}. {self._advice()}"
                 )
-            yield Block(bytes(block), count)
+            together.append(Block(bytes(block), count & ~_MORE))
             at += _HEADER.size + size
+            if not count & _MORE:
+                yield from together
+                together.clear()
 
     def _advice(self) -> str:
         return (

@@ -71,7 +71,7 @@ class QuickStart:
             archive = class_archive.archive_path()
             make(archive)
         except (NoArchive, KeyboardInterrupt) as reason:
-            self._say(f"there is none: {reason or 'interrupted'}")
+            self._say(f"there is none: {str(reason) or 'interrupted'}")
         else:
             self._say(f"made {archive} in {time.monotonic() - began:.0f} s")
 

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from dstreams._plan.bucket import Bucket, Entry
-from dstreams._plan.chunks import write_chunk
+from dstreams._plan.chunks import dump, write_chunk
 
 __all__ = ["KeyedState", "changed"]
 
@@ -133,7 +133,7 @@ class KeyedState:
 
 def _written(put: list[tuple[Any, Any]], removed: list[Any]) -> bytes:
     try:
-        return pickle.dumps((put, removed), pickle.HIGHEST_PROTOCOL)
+        return dump((put, removed))
     except Exception:
         write_chunk(put)  # its error names the pair
         raise
