@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from dstreams.errors import DStreamValueError
 
@@ -67,7 +68,7 @@ def backpressure_of(get: Callable[[str, str], str | None], interval_ms: int) -> 
             found[field] = float(str(value))
         except ValueError:
             found[field] = -1
-        if found[field] < 0 or (field == "minimum" and not found[field]):
+        if not 0 <= found[field] < inf or (field == "minimum" and not found[field]):
             raise DStreamValueError(f"{_PREFIX}{name}: must be a positive number, got {value!r}")
     return Backpressure(interval_ms, **found)
 

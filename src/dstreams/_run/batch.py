@@ -184,7 +184,7 @@ class BatchSide:
     remember_ms : int
         How long the RDDs of a batch are kept for ``slice``, in ms.
     failed : callable
-        Takes the exception of a batch or output that failed.
+        Takes the exception of a batch or output that failed, and whether the program ends with it.
     watch : callable
         Gets each output with its RDD before the output runs.
 
@@ -204,7 +204,7 @@ class BatchSide:
         functions: Functions,
         bus: ListenerBus,
         remember_ms: int,
-        failed: Callable[[BaseException], None],
+        failed: Callable[[BaseException, bool], None],
         watch: Callable[[Output, RDD[Any]], None],
     ) -> None:
         self._sc = sc
@@ -222,7 +222,7 @@ class BatchSide:
         self.reads: Reads | None = None
         self.remembered: dict[int, Batch] = {}
 
-    def run(self, jdf: JavaObject, number: int, when: BatchTime, info: BatchInfo, strict: bool) -> bool:
+    def run(self, jdf: JavaObject, number: int, when: BatchTime, info: BatchInfo, strict: Callable[[], bool]) -> bool:
         """Run all outputs of one batch.
 
         Parameters
@@ -236,8 +236,8 @@ class BatchSide:
         info : BatchInfo
             What listeners are told: when the batch came up and when work on it began (state is brought up to date and
             sources are planned before this call, and that is processing too), and what the receivers gave.
-        strict : bool
-            True if a batch in which an output fails must not be committed.
+        strict : callable
+            Asked when something of the program fails: true if the batch must not be committed then.
 
         Returns
         -------
@@ -245,6 +245,7 @@ class BatchSide:
             Whether the batch may be committed.
         """
         time_ms = when.now_ms
+        computed = False  # the state of the batch, without which Spark refuses to commit it
         try:
             if (failure := self._functions.failure) is not None:
                 raise unpicklable(self._placement, failure) or failure
@@ -253,27 +254,26 @@ class BatchSide:
             self.remembered[time_ms] = batch
             for exchange in self.exchanges:
                 batch.exchange(exchange)
+            computed = True
             jobs = [(output, rdd) for output in self._graph.outputs if (rdd := batch.fixed(output.node)) is not None]
         except BaseException as error:  # SystemExit too: a callback does not end the program, as on the old engine
-            self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"))
+            may_commit = (computed or not (self._plan.piped or self.exchanges)) and not strict()
+            self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"), not may_commit)
             self._forget(time_ms)
-            # The operators have not all run: Spark refuses to commit that.
-            return not (strict or self._plan.piped or self.exchanges)
+            return may_commit and (not computed or self._complete(batch))
         if self._bus.listens:
             info._streamIdToInputInfo.update(self._told(batch))
         if not jobs:  # no stream that an output looks at is due
-            self._complete(batch)
-            return True
+            return self._complete(batch)
         self._bus.post("onBatchSubmitted", "batchInfo", replace(info.copy(), _processingStartTime=-1))
         self._bus.post("onBatchStarted", "batchInfo", info.copy())
-        succeeded = [self._run_output(output, rdd, batch, info) for output, rdd in jobs]
+        succeeded = [self._run_output(output, rdd, batch, info, strict) for output, rdd in jobs]
         info._processingEndTime = now_ms()
         self._bus.post("onBatchCompleted", "batchInfo", info)
-        if strict and not all(succeeded):
+        if not all(succeeded) and strict():
             self._forget(time_ms)
             return False
-        self._complete(batch)
-        return True
+        return self._complete(batch)
 
     def forget_all(self) -> None:
         """Give back the memory of all remembered batches, at the end of the query; ``slice`` still finds them."""
@@ -294,9 +294,15 @@ class BatchSide:
                 found[number] = InputInfo(number, *told)
         return found
 
-    def _complete(self, batch: Batch) -> None:
+    def _complete(self, batch: Batch) -> bool:
+        """Let the exchanges commit; False if one cannot, so that the batch may not be committed either."""
         for exchange in self.exchanges:
-            exchange.complete()
+            try:
+                exchange.complete()
+            except Exception as error:
+                self._failed(as_user_error(error, f"batch {batch_name(batch.when.now_ms)}"), True)
+                self._forget(batch.when.now_ms)
+                return False
         for node in self._graph.nodes:
             if node.source is not None:
                 try:
@@ -304,8 +310,11 @@ class BatchSide:
                 except Exception as error:  # the batch has run, and its outputs have written
                     log.warning("%s: after the batch: %s", node.source.describe(), error)
         self._forget(batch.when.now_ms)
+        return True
 
-    def _run_output(self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo) -> bool:
+    def _run_output(
+        self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo, strict: Callable[[], bool]
+    ) -> bool:
         """Run an output; False if it failed."""
         report = OutputInfo(info.batchTime(), output.number, output.op, str(output), now_ms())
         info._outputOperationInfos[output.number] = report
@@ -319,7 +328,7 @@ class BatchSide:
         except BaseException as error:  # see run()
             failure = as_user_error(error, f"{output} of batch {batch_name(batch.when.now_ms)}")
             report._failureReason = f"{type(failure).__name__}: {failure}"
-            self._failed(failure)
+            self._failed(failure, strict())
         report._endTime = now_ms()
         self._bus.post("onOutputOperationCompleted", "outputOperationInfo", report)
         return report._failureReason is None

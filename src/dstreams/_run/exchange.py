@@ -132,7 +132,13 @@ class Exchange:
             return self._frontier
 
     def complete(self) -> None:
-        """Let the inner batch commit, and wait until it has."""
+        """Let the inner batch commit, and wait until it has.
+
+        Raises
+        ------
+        Exception
+            If it cannot; the outer batch may not be committed then.
+        """
         with self._changed:
             if self._batch is None or self._frontier is None:
                 return
@@ -141,6 +147,8 @@ class Exchange:
             while self._batch is not None and self._failure is None:
                 self._changed.wait(1)
                 self._notice_end()
+            if self._failure is not None:
+                raise self._failure
 
     def close(self) -> None:
         """End the inner query; a batch that has not been completed is not committed."""

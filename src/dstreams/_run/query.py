@@ -22,7 +22,7 @@ from dstreams._run.checkpoint import exchange_folder, files_of
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
 from dstreams._run.layout import TICK, layout_of
-from dstreams._run.logs import BATCHES, STATE_SERVER, set_level
+from dstreams._run.logs import BATCHES, SCHEDULER, STATE_SERVER, set_level
 from dstreams._run.nodes import check_nodes
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, ReceiverInfo, Time, now_ms
 from dstreams._run.reads import Reads
@@ -36,7 +36,7 @@ from dstreams._sources.receiver import ReceiverReader
 from dstreams._sources.source import DriverSource, NativeSource, Source
 from dstreams._sources.start import FRESH
 from dstreams._sources.tick import TickReader
-from dstreams.errors import BatchError, CheckpointError, DStreamError
+from dstreams.errors import BatchError, CheckpointError, DStreamError, DStreamValueError
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
@@ -53,6 +53,25 @@ _GRACE_SECONDS = 2.0
 """How long an immediate stop lets a running batch go on before its Spark jobs are cancelled (as the old engine)."""
 _COMMIT_SECONDS = 30.0
 """How long a graceful stop waits for Spark to commit the last batch."""
+
+
+FAILED_OUTPUT = "spark.streaming.dstreams.failedOutput"
+"""Conf: what a failed output does to a program with a checkpoint directory, ``stop``, ``continue`` or ``auto``."""
+_ENDS = (
+    "the batch is not committed, and the next start runs it again, since the program waits in awaitTermination "
+    f"({FAILED_OUTPUT}=continue goes on with the next batch)"
+)
+_GOES_ON = (
+    "the program goes on with the next batch, and awaitTermination raises the error when it is called "
+    f"({FAILED_OUTPUT}=stop ends the program, and the next start runs the batch again)"
+)
+
+
+def _on_failure(sc: SparkContext) -> str:
+    value = str(sc._conf.get(FAILED_OUTPUT, "auto")).lower()
+    if value not in ("auto", "stop", "continue"):
+        raise DStreamValueError(f"{FAILED_OUTPUT}: must be auto, stop or continue, got {value!r}")
+    return value
 
 
 def plan_context(sc: SparkContext, parallelism: int) -> PlanContext:
@@ -114,6 +133,7 @@ class Query:
         self._changed = threading.Condition()
         self._batch_thread: threading.Thread | None = None
         self._stopping = False
+        self._cancelled = False
         self._finished = False
         self._error: BaseException | None = None
         self._jquery: JavaObject | None = None
@@ -122,6 +142,8 @@ class Query:
         self._frames: dict[str, DataFrame] = {}
         self._readers: dict[Source, Reader] = {}
         self._functions = Functions(sc)
+        self._awaited = False
+        self._on_failure = _on_failure(sc)
         self._backpressure = backpressure_of(sc._conf.get, interval_ms)
         self._estimators: dict[int, tuple[RateLimit, RateEstimator]] = {}
         self._ids: dict[Reader, str] = {}
@@ -262,7 +284,7 @@ class Query:
         due_ms, begun_ms = self.clock.begun() or (now_ms(),) * 2
         info = BatchInfo(Time(when.now_ms), due_ms, inputs, _processingStartTime=begun_ms)
         try:
-            committed = self.batches.run(jdf, number, when, info, self._checkpoint is not None)
+            committed = self.batches.run(jdf, number, when, info, self._ends_with_a_failure)
         finally:
             self._batch_thread = None
             self.clock.complete()
@@ -312,14 +334,27 @@ class Query:
         if self._level is None:
             self._level = set_level(self._sc, BATCHES, "OFF")
 
-    def _batch_failed(self, error: BaseException) -> None:
-        """Keep the error for awaitTermination.
+    def _ends_with_a_failure(self) -> bool:
+        """Whether the program ends when a function of it fails, so that the next start runs the batch again.
 
-        Without a checkpoint directory later batches go on, as on the old engine. With one, or where state would be
-        torn, the query stops and the batch is not committed.
+        Not without a checkpoint directory, as on the old engine. With one, where somebody waits for the end: who does not
+        would not be told, and lives by later batches.
         """
+        if self._checkpoint is None or (self._on_failure == "continue" and not self._cancelled):
+            return False
+        return self._cancelled or self._on_failure == "stop" or self._awaited
+
+    def _batch_failed(self, error: BaseException, ends: bool = True) -> None:
+        """Keep the error for awaitTermination, unless it is that of a batch that was cut off by a stop."""
+        if self._cancelled:
+            return
         error = self._explained(error)
         log.error("%s: %s", type(error).__name__, error)
+        if self._checkpoint is not None and not isinstance(error, CheckpointError):
+            advice = _ENDS if ends else _GOES_ON
+            log.error("%s", advice)
+            if hasattr(error, "add_note"):  # since Python 3.11
+                error.add_note(advice)
         with self._changed:
             self._error = error
             self._changed.notify_all()
@@ -348,6 +383,7 @@ class Query:
     def wait(self, timeout: float | None) -> bool:
         """Wait until the query has ended, at most `timeout` seconds; raise the error of a batch that failed."""
         with self._changed:
+            self._awaited = True
             self._changed.wait_for(lambda: self._finished or self._error is not None, timeout)
             if self._error is not None:
                 raise self._error
@@ -406,12 +442,16 @@ class Query:
         if graceful:
             self.clock.wait_for_end(None)
         elif not self.clock.wait_for_end(_GRACE_SECONDS):
+            self._cancelled = True
             self._quietly(self._cancel_jobs)
             self.clock.wait_for_end(_GRACE_SECONDS)
         deadline = time.monotonic() + (_COMMIT_SECONDS if graceful else _GRACE_SECONDS)
         while self._trigger_active() and time.monotonic() < deadline:
             time.sleep(0.005)  # Spark tells nobody when a query begins to wait for its trigger
+        level = set_level(self._sc, SCHEDULER, "ERROR")
         self._quietly(lambda: self._jquery.stop() if self._jquery is not None else None)
+        if level is not None:
+            set_level(self._sc, SCHEDULER, level)
         self._finish(None)
 
     def _cancel_jobs(self) -> None:

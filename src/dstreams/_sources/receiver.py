@@ -276,7 +276,7 @@ class ReceiverReader(Reader):
 
     def _write_ahead(self, group: list[Block]) -> bool:
         """Write blocks down, however long that takes; False if the receiver was stopped before it was possible."""
-        if self._ahead is None or self._ahead.closed:
+        if self._ahead is None:
             return not self._stopped.is_set()
         failed = False
         while True:
@@ -284,7 +284,7 @@ class ReceiverReader(Reader):
                 self._ahead.append(group)
                 break
             except OSError as error:
-                if self._ahead.closed:  # meanwhile
+                if self._ahead.closed:  # since the receiver was stopped
                     return False
                 failed = True
                 self.say(
