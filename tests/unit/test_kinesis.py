@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.server import ThreadedMotoServer
 from pyspark import cloudpickle
 
@@ -339,18 +340,25 @@ class _Refusing(BaseHTTPRequestHandler):
         pass
 
 
-def test_what_is_wrong_is_told_at_the_start(monkeypatch, endpoint):
+@pytest.fixture
+def expired():
+    """An account whose credentials have expired."""
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield Account("s", f"http://127.0.0.1:{server.server_port}", "us-east-1", "id", "hunter2")
+        server.shutdown()
+        thread.join()
+
+
+def test_what_is_wrong_is_told_at_the_start(monkeypatch, endpoint, expired):
     with pytest.raises(DStreamStateError, match="there is no stream 'absent' in us-east-1"):
         positions(Account("absent", endpoint, "us-east-1", "id", "key"), True)
     with pytest.raises(DStreamStateError, match=r"nobody answers at http://127\.0\.0\.1:1"):
         positions(Account("s", "http://127.0.0.1:1", "us-east-1", "id", "key"), True)
-    server = HTTPServer(("127.0.0.1", 0), _Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    expired = Account("s", f"http://127.0.0.1:{server.server_port}", "us-east-1", "id", "hunter2")
     with pytest.raises(DStreamStateError, match=r"refuses the credentials \(ExpiredTokenException") as raised:
         positions(expired, True)
     assert "hunter2" not in str(raised.value)
-    server.shutdown()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -358,6 +366,51 @@ def test_what_is_wrong_is_told_at_the_start(monkeypatch, endpoint):
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(DStreamStateError, match="refuses the credentials"):
         positions(Account("s", endpoint, "us-east-1"), True)
+
+
+class Unreachable:
+    """A stream in a network that is away."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise EndpointConnectionError(endpoint_url="http://kinesis")
+
+
+def open_error(account: Account, positions: dict[str, str]) -> str:
+    """What is told to a program that goes on from its checkpoint directory, for which Kinesis is not asked before."""
+    reader = KinesisSource(account, True, len, 2).reader(Start({"shards": positions}), None)
+    with pytest.raises(DStreamStateError) as raised:
+        reader.open()
+    reader.stop()  # as the query does, whose other inputs may have been opened
+    until(lambda: not any(thread.is_alive() for thread in reader._threads.values()))
+    text = str(raised.value)
+    assert text.startswith("KinesisUtils.createStream(")
+    assert raised.value.__suppress_context__, "its user has nothing of boto3's inside"
+    return text
+
+
+@pytest.mark.parametrize("positions", [{}, {"shardId-000000000000": "17"}, {"shardId-000000000000": "17!"}])
+def test_what_is_wrong_is_told_when_a_program_goes_on(monkeypatch, endpoint, expired, positions):
+    text = open_error(Account("absent", endpoint, "us-east-1", "id", "key"), positions)
+    assert "there is no stream 'absent' in us-east-1" in text
+    assert "Nothing was started. Make it first, or mend the name or the region." in text
+    text = open_error(expired, positions)
+    assert "refuses the credentials (ExpiredTokenException" in text
+    assert "Nothing was started. Give others" in text
+    assert "hunter2" not in text
+    monkeypatch.setattr(Account, "client", lambda self: Unreachable())
+    text = open_error(Account("s", "http://kinesis", "r"), positions)
+    assert "nobody answers at http://kinesis" in text
+    assert "Nothing was started. See endpointUrl and the network." in text
+
+
+def test_a_role_that_is_refused_when_a_program_goes_on(monkeypatch):
+    def refuse(self: Account) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not authorized"}}, "AssumeRole")
+
+    monkeypatch.setattr(Account, "client", refuse)
+    text = open_error(Account("s", None, "r", role="arn"), {"0": "17"})
+    assert "Kinesis at r refuses the credentials (AccessDenied" in text
+    assert "or a role" in text
 
 
 def test_role(endpoint, monkeypatch):

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dstreams import DStreamError
-from dstreams._sources.blocks import Collector, RateLimit, pickled
+from dstreams._sources.blocks import Block, Collector, RateLimit, pickled
 from dstreams._sources.receiver import PARTITION_BYTES, Settings, cut
-from dstreams._sources.socket import ConvertedSource, SocketSource
+from dstreams._sources.socket import ConvertedSource, SocketSource, read_line_blocks
 from dstreams._sources.start import Start
 from dstreams.errors import DStreamStateError, ReceiverStopped
 from dstreams.receiver import Receiver
@@ -233,12 +233,85 @@ def test_a_record_that_cannot_be_pickled_is_refused_where_it_is_stored(run, tmp_
         assert taken(again) == stored
 
 
+class Fragile(Exception):
+    """As many exceptions: it can be pickled, and cannot be made of what it was pickled to."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(f"{name}-{number}")
+
+
+def test_a_record_that_cannot_be_read_again_is_refused_where_it_is_stored(run):
+    """Nothing else is lost: neither what is collected with it, nor what comes after it."""
+    reader, status = run(custom(Idle()))
+    receiver = reader._receiver
+    until(receiver.isStarted)
+    receiver.store("before")
+    with pytest.raises(pickle.PicklingError, match=r"cannot be made anew from its pickle: Fragile\('x-1'\)"):
+        receiver.store(Fragile("x", 1))
+    receiver.store("after")
+    until(lambda: received(reader) == 2)
+    receiver.store("later")
+    until(lambda: received(reader) == 3)
+    assert taken(reader) == ["before", "after", "later"]
+    assert status.texts("error") == []
+
+
 def test_of_a_list_above_the_rate_nothing_is_taken_either(run):
     """It is cut to pieces, and the record to blame may be in the last one."""
     reader, _ = run(custom(Idle(), Settings(0.01, 0.2, max_rate=100)))
     with pytest.raises(pickle.PicklingError, match="lock"):
         reader.put([*range(99), threading.Lock()])
     assert received(reader) == 0
+
+
+# ---------------------------------------------------------------------- records that change after they were stored
+
+
+class Counter:
+    """A record of a class of its own, which can be changed."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_record_arrives_as_it_was_when_it_was_stored(run, tmp_path, logged):
+    """Also if it is collected with others for a while, and its sender goes on with the same object."""
+    reader, _ = run(custom(Idle(), Settings(0.01, 3600)), tmp_path if logged else None)
+    receiver = reader._receiver
+    until(receiver.isStarted)
+    record, inner, several, counter = {"n": 0}, ["a"], [{"n": "x"}], Counter(0)
+    for n in range(3):
+        record["n"] = counter.n = n
+        receiver.store(record)
+        receiver.store(counter)
+    receiver.store(("deep", inner))
+    inner.append("b")
+    receiver.store(bytearray(b"plain"))
+    receiver.store(several)  # what has been collected comes first
+    several[0]["n"] = "y"
+    several.append({"n": "z"})
+    receiver.store(record)
+    record.clear()
+    reader.collector.flush()
+    found = [each.n if isinstance(each, Counter) else each for each in taken(reader)]
+    assert found == [
+        {"n": 0}, 0, {"n": 1}, 1, {"n": 2}, 2, ("deep", ["a"]), bytearray(b"plain"), {"n": "x"}, {"n": 2},
+    ]  # fmt: skip
+
+
+def test_what_a_converter_gives_again_and_again(run):
+    """As a parser does that fills one object."""
+
+    def fields(file):
+        found: dict[str, bytes] = {}
+        while data := file.read(1):
+            found["field"] = data
+            yield found
+
+    reader, _ = run(converted(b"abc", fields))
+    until(lambda: received(reader) == 3)
+    assert taken(reader) == [{"field": b"a"}, {"field": b"b"}, {"field": b"c"}]
 
 
 # ---------------------------------------------------------------------- sockets
@@ -295,6 +368,79 @@ def test_converter_that_gives_what_cannot_be_pickled(run):
     reader, status = run(converted(b"a", locks))
     until(lambda: any("cannot be pickled: <unlocked _thread.lock" in text for text in status.texts("error")))
     assert taken(reader) == [b"a"]
+
+
+# ---------------------------------------------------------------------- lines for all cores
+
+
+def line_partitions(blocks: list[Block], parallelism: int = 4) -> list[list[bytes]]:
+    """Chunks of each partition of a batch of lines."""
+    source = SocketSource("h", 1, Settings(parallelism=parallelism))
+    reader: Any = source.reader(Start(), None)
+    assert reader.put_blocks([[block] for block in blocks])
+    return partitions(reader.batch(None, {"n": received(reader)}))
+
+
+def lines_of(parts: list[list[bytes]]) -> list[str]:
+    return [line for part in parts for line in decoded(part, read_line_blocks)]
+
+
+@pytest.mark.parametrize("in_block", [10_000, 3_333, 1_000, 7, 1])
+def test_a_large_batch_of_lines_is_spread_however_it_came(in_block):
+    lines = [f"line {n}" for n in range(10_000)]
+    blocks = []
+    for at in range(0, len(lines), in_block):
+        some = lines[at : at + in_block]
+        blocks.append(Block("".join(f"{line}\n" for line in some).encode(), len(some)))
+    parts = line_partitions(blocks)
+    assert lines_of(parts) == lines
+    assert len(parts) == 4
+    sizes = [sum(map(len, part)) for part in parts]
+    assert max(sizes) - min(sizes) < 50, "each has its share"
+
+
+def test_a_small_batch_of_lines_is_one_chunk():
+    blocks = [Block(b"a\n" * 100, 100)] * 20
+    assert line_partitions(blocks) == [[b"a\n" * 2_000]]
+    assert len(line_partitions([*blocks, Block(b"a\n", 1)])) == 4
+    assert len(line_partitions([*blocks, Block(b"a\n", 1)], parallelism=1)) == 1
+
+
+def test_chunks_of_lines_are_of_one_size_and_not_large():
+    line = b"x" * 99 + b"\n"
+    parts = line_partitions([Block(line * 10_000, 10_000)] * 8)
+    assert lines_of(parts) == ["x" * 99] * 80_000
+    assert len(parts) == 4
+    sizes = [len(chunk) for part in parts for chunk in part]
+    assert all((1 << 18) <= size < (1 << 18) + len(line) for size in sizes[:-1])
+    assert 0 < sizes[-1] < (1 << 18) + len(line)
+
+
+def test_a_line_that_is_longer_than_a_chunk_is_whole():
+    long = b"y" * 1_000_000 + b"\n"
+    parts = line_partitions([Block(b"a\n" * 5_000, 5_000), Block(long, 1), Block(b"b\n" * 5_000, 5_000)])
+    assert lines_of(parts) == [*["a"] * 5_000, "y" * 1_000_000, *["b"] * 5_000]
+
+
+def test_lines_of_any_length_are_merged_as_they_are(monkeypatch):
+    monkeypatch.setattr("dstreams._sources.socket._RECEIVE_BYTES", 100)
+    reader: Any = SocketSource("h", 1, Settings()).reader(Start(), None)
+    assert reader.merge([], 1) == []
+    chance = random.Random(0)
+    for _ in range(1_000):
+        longest = chance.choice([0, 3, 50, 300])
+        blocks = [
+            b"".join(b"x" * chance.randint(0, longest) + b"\n" for _ in range(chance.randint(1, 8)))
+            for _ in range(chance.randint(1, 12))
+        ]
+        wanted = chance.randint(1, 6)
+        whole = b"".join(blocks)
+        chunks = reader.merge(blocks, wanted)
+        assert b"".join(chunks) == whole
+        assert all(chunk.endswith(b"\n") for chunk in chunks)
+        size = max(1, min(100, len(whole) // wanted))
+        assert all(size <= len(chunk) <= size + longest for chunk in chunks[:-1]), "at the first end of a line"
+        assert len(chunks[-1]) <= size + longest
 
 
 # ---------------------------------------------------------------------- blocks
@@ -365,11 +511,30 @@ def test_no_partition_is_too_large_for_a_task(size: int, parallelism: int, recor
 def test_partitions_of_chunks_of_any_size(monkeypatch):
     monkeypatch.setattr("dstreams._sources.receiver.PARTITION_BYTES", 1_000)
     chance = random.Random(0)
-    for _ in range(500):
-        chunks = [bytes(chance.choice([0, 1, 100, 500, 999, 1_500])) for _ in range(chance.randint(1, 30))]
+    for _ in range(1_000):
+        sizes = chance.choice([[0, 1, 100, 500, 999], [0, 1, 100, 500, 999, 1_500], [1, 500, 3_500], [1, 9_000]])
+        chunks = [bytes(chance.choice(sizes)) for _ in range(chance.randint(1, 30))]
         parts = partitions(cut(chunks, chance.choice([1, 10_000]), chance.randint(1, 8)))
         assert [chunk for part in parts for chunk in part] == chunks
-        assert all(sum(map(len, part)) <= 1_000 or len(part) == 1 for part in parts)
+        largest = max(map(len, chunks))
+        most = 1_000 if largest <= 1_000 else max(largest, min(largest + 1_000, 4_000))
+        assert all(sum(map(len, part)) <= most or len(part) == 1 for part in parts)
+
+
+@pytest.mark.parametrize("at", [0, 1, 49, 50, 99])
+@pytest.mark.parametrize(("records", "partition_count"), [(100, 1), (5_000, 4)])
+def test_one_chunk_that_is_too_large_does_not_split_the_others(at: int, records: int, partition_count: int) -> None:
+    small = bytes(10_000)
+    chunks = [small] * 100
+    chunks[at] = bytes(PARTITION_BYTES + 1)
+    assert cut(chunks, records, 4) == (chunks, partition_count)
+
+
+def test_a_chunk_for_which_a_task_has_hardly_room_is_alone() -> None:
+    chunks = [bytes(1_000)] * 8
+    chunks[3] = bytes(6 * PARTITION_BYTES)
+    parts = partitions(cut(chunks, 10, 1))
+    assert [len(part) for part in parts if chunks[3] in part] == [1]
 
 
 # ---------------------------------------------------------------------- rates

@@ -120,12 +120,30 @@ def test_an_rdd_is_the_batch_as_it_is(sc: Any) -> None:
     assert element.computed == 0, "the batch does that, where it is read"
 
 
-def test_an_element_that_cannot_be_had_fails_when_it_is_read(sc: Any) -> None:
-    source = QueueSource([[threading.Lock()]], True, None, 1)
+@pytest.mark.parametrize("element", [[threading.Lock()], ["a", {"b": [threading.Lock()]}, "c"]])
+def test_an_element_that_cannot_be_had_fails_when_it_is_read(sc: Any, element: list[Any]) -> None:
+    """It names the record, of a list as of a saved element."""
+    source = QueueSource([element], True, None, 1)
     failure = computed(source, sc, 0)
+    culprit = next(record for record in element if not isinstance(record, str))
     assert isinstance(failure, str)
-    assert re.match(r"queueStream: element 0 could not be computed: .*lock", failure)
+    assert failure.startswith(
+        "queueStream: element 0 could not be computed: PicklingError: a record of the stream cannot be pickled: "
+        f"{culprit!r} ("
+    )
     assert computed(source, sc, 1) == [[]], "the next ones do not suffer"
+
+
+def test_an_element_that_cannot_be_had_for_another_reason(monkeypatch: pytest.MonkeyPatch, sc: Any) -> None:
+    def fail(self: FakeContext, data: list[Any], n: int) -> FakeRDD:
+        if data:
+            raise OSError("the disk is full")
+        return rdd([])
+
+    monkeypatch.setattr(FakeContext, "parallelize", fail)
+    monkeypatch.setattr(queue, "failing_rdd", lambda context, text: text)
+    source: Any = QueueSource([["a"]], True, None, 1)
+    assert source.element(sc, 0) == "queueStream: element 0 could not be computed: OSError: the disk is full"
 
 
 @pytest.mark.parametrize("one_at_a_time", [True, False])
@@ -304,11 +322,12 @@ def test_the_last_line_of_a_connection_needs_no_end(
 def split(*feeds: bytes, each: int | None = None) -> list[str]:
     """Lines of what arrives in several pieces, as a worker reads them; the connection ends after the last piece."""
     cutter = LineCutter()
-    blocks = [block for data in feeds for block in line_blocks(cutter.feed(data), each)]
-    blocks += line_blocks(cutter.finish(), each)
+    groups = [group for data in feeds for group in line_blocks(cutter.feed(data), each)]
+    groups += line_blocks(cutter.finish(), each)
+    blocks = [block for group in groups for block in group]
     lines = decoded([block.data for block in blocks], read_line_blocks)
     assert len(lines) == sum(block.records for block in blocks)
-    assert each is None or all(block.records <= each for block in blocks)
+    assert each is None or all(sum(block.records for block in group) <= each for group in groups)
     return lines
 
 

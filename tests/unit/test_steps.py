@@ -8,6 +8,7 @@ import random
 import traceback
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -856,15 +857,15 @@ def test_an_error_before_the_step_is_not_blamed_on_it(make: Callable[[], Step]) 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Update(lambda news, old: news and (lambda: 1), 1),
-        lambda: Update(lambda news, old: (1, lambda: 1), 1),
-        lambda: mapped(lambda key, value, state: state.update(lambda: 1)),
-        lambda: ReducedWindow(lambda a, b: lambda: 1, operator.sub, None, 5, 1, 1),
-        lambda: ReducedWindow(lambda a, b: lambda: 1, operator.sub, None, 3, 1, 1),
+        lambda: Update(lambda news, old: news and Lock(), 1),
+        lambda: Update(lambda news, old: (1, Lock()), 1),
+        lambda: mapped(lambda key, value, state: state.update(Lock())),
+        lambda: ReducedWindow(lambda a, b: Lock(), operator.sub, None, 5, 1, 1),
+        lambda: ReducedWindow(lambda a, b: Lock(), operator.sub, None, 3, 1, 1),
     ],
 )
 def test_a_state_that_cannot_be_pickled_is_named(make: Callable[[], Step]) -> None:
     bucket = OneBucket(named(make()))
-    with pytest.raises(pickle.PicklingError, match=r"cannot be pickled: \('k', .*<lambda>.*return plain data"):
+    with pytest.raises(pickle.PicklingError, match=r"cannot be pickled: \('k', .*_thread\.lock.*return plain data"):
         bucket.run(1, [("k", 1)])
         bucket.run(2, [("k", 1)])

@@ -9,10 +9,12 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -22,7 +24,7 @@ import pytest
 from dstreams._run.files import local_path
 from dstreams._run.log_folder import HadoopFolder, log_folder
 from dstreams._sources import write_ahead
-from dstreams._sources.blocks import Block, pickled
+from dstreams._sources.blocks import Block, RateLimit, pickled
 from dstreams._sources.receiver import ReceiverReader, Settings
 from dstreams._sources.socket import SocketSource, read_line_blocks
 from dstreams._sources.start import FRESH, Start, count
@@ -103,13 +105,23 @@ def records_of(blocks: list[Block]) -> list[Any]:
     return decoded([each.data for each in blocks])
 
 
+def group(*records: Any) -> list[Block]:
+    """Make blocks that belong together, one for each record."""
+    return [block(record) for record in records]
+
+
 def write(folder: Path, *blocks: list[Any]) -> None:
-    """One process that writes blocks and dies."""
+    """One process that writes blocks, each by itself, and dies."""
+    write_groups(folder, *([block(*records)] for records in blocks))
+
+
+def write_groups(folder: Path, *groups: list[Block]) -> None:
+    """One process that writes groups of blocks and dies."""
     local = LocalFolder(str(folder))
     log = WriteAheadLog(local)
     log.recover(0)
-    for records in blocks:
-        log.append(block(*records))
+    for blocks in groups:
+        log.append(blocks)
     for name in list(local._open):  # the only thing that the death of a process does for us
         local.close(name)
 
@@ -187,18 +199,18 @@ def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
 def test_a_batch_closes_the_segment_and_a_commit_forgets_it(tmp_path: Path) -> None:
     log = WriteAheadLog(LocalFolder(str(tmp_path)))
     log.recover(0)
-    log.append(block(0, 1))
-    log.append(block(2))
+    log.append([block(0, 1)])
+    log.append([block(2)])
     log.roll()
     log.roll()
-    log.append(block(3, 4))
+    log.append([block(3, 4)])
     log.roll()
     assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.wal" for first in (0, 3)]
     log.forget(2)
     assert len(segments(tmp_path)) == 2, "record 2 is still needed"
     log.forget(3)
     assert [file.name for file in segments(tmp_path)] == [f"{3:020d}-0.wal"]
-    log.append(block(5))
+    log.append([block(5)])
     log.forget(5)
     assert [file.name for file in segments(tmp_path)] == [f"{5:020d}-0.wal"]
     log.close()
@@ -216,7 +228,7 @@ def test_what_was_forgotten_by_nobody_is_forgotten_by_the_next_process(tmp_path:
     assert [file.name for file in segments(tmp_path)] == [f"{3:020d}-0.wal"]
     log.forget(5)
     assert segments(tmp_path) == []
-    log.append(block(5))
+    log.append([block(5)])
     log.close()
     assert read(tmp_path, 5) == (5, [5])
 
@@ -226,7 +238,7 @@ def test_the_log_goes_on_where_the_offset_log_ends_when_that_is_further(tmp_path
     write(tmp_path, [0, 1])
     log = WriteAheadLog(LocalFolder(str(tmp_path)))
     assert recovered(log, 5) == (5, [])
-    log.append(block("five"))
+    log.append([block("five")])
     log.close()
     assert read(tmp_path, 5) == (5, ["five"])
     with pytest.raises(RuntimeError, match=r"lacks the records 2 to 4: the file before 0{19}5-0.wal"):
@@ -241,9 +253,45 @@ def test_a_large_segment_is_closed_before_a_batch_comes(tmp_path: Path, monkeypa
     assert read(tmp_path, 11) == (11, list(range(11, 20)))
 
 
+def test_blocks_that_were_written_together_are_read_as_they_were(tmp_path: Path) -> None:
+    written = [*group("a", "b"), block("c", "d"), block("e")]
+    write_groups(tmp_path, written, [], [block("f")])
+    assert WriteAheadLog(LocalFolder(str(tmp_path))).recover(0) == (0, [*written, block("f")])
+    assert read(tmp_path) == (0, list("abcdef"))
+    assert read(tmp_path, 4) == (4, ["e", "f"])
+    assert read(tmp_path, 5) == (5, ["f"])
+
+
+def test_blocks_that_belong_together_are_in_one_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_ahead, "SEGMENT_BYTES", 100)
+    write_groups(tmp_path, group(*range(20)), group(20, 21), group(22))
+    assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.wal" for first in (0, 20)]
+    assert read(tmp_path) == (0, list(range(23)))
+
+
+def test_files_of_an_older_version_are_refused(tmp_path: Path) -> None:
+    """It had another format, which nobody may take for an empty log."""
+    write(tmp_path, ["a"])
+    old = [f"{0:020d}-0.log", f"{12:020d}-3.log"]
+    for name in old:
+        (tmp_path / name).write_bytes(b"?")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(RuntimeError) as raised:
+        read(tmp_path)
+    assert str(raised.value) == (
+        f"the write-ahead log in {tmp_path} has files of an older version of dstreams ({old[0]}, {old[1]}), which this "
+        "one cannot read. Let that version process them (start it and stop it gracefully), or delete them, which gives "
+        "up what is in them."
+    )
+    assert sorted(tmp_path.iterdir()) == before, "nothing was changed"
+    for name in old:
+        (tmp_path / name).unlink()
+    assert read(tmp_path) == (0, ["a"])
+
+
 def test_files_that_are_none_of_ours_do_not_matter(tmp_path: Path) -> None:
     write(tmp_path, ["a"])
-    for name in (f".{0:020d}-0.wal.crc", "notes.txt", f"{1:020d}-0.wal.tmp"):
+    for name in (f".{0:020d}-0.wal.crc", "notes.txt", f"{1:020d}-0.wal.tmp", "0-0.log", f".{0:020d}-0.log.crc"):
         (tmp_path / name).write_bytes(b"?")
     assert read(tmp_path) == (0, ["a"])
 
@@ -270,16 +318,40 @@ def test_a_torn_tail_is_ignored_wherever_it_is_torn(tmp_path: Path, before: list
         assert read(folder) == (0, [*kept, "x", "y", "z"])
 
 
-def test_damage_within_the_log_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    write(tmp_path, ["first"], ["second"], ["third"])
+@pytest.mark.parametrize("before", [[], [["a"], ["b", "c"]]])
+def test_of_blocks_that_belong_together_all_are_there_or_none(tmp_path: Path, before: list[list[str]]) -> None:
+    """Wherever the process that wrote them was killed; the next one writes what it is given anew."""
+    kept = [record for records in before for record in records]
+    groups = [group(*records) for records in before]
+    write_groups(tmp_path / "0", *groups, group("one", "of", "a", "group"))
+    (file,) = segments(tmp_path / "0")
+    data = file.read_bytes()
+    write_groups(tmp_path / "before", *groups)
+    whole = sum(file.stat().st_size for file in segments(tmp_path / "before"))
+    assert read(tmp_path / "0") == (0, [*kept, "one", "of", "a", "group"])
+    for cut in range(whole, len(data)):
+        folder = tmp_path / f"cut at {cut}"
+        folder.mkdir()
+        (folder / file.name).write_bytes(data[:cut])
+        assert read(folder) == (0, kept)
+        write_groups(folder, group("x", "y"))
+        assert read(folder) == (0, [*kept, "x", "y"])
+        write_groups(folder, group("z"))
+        assert read(folder) == (0, [*kept, "x", "y", "z"])
+
+
+@pytest.mark.parametrize("groups", [[group("first"), group("second"), group("third")], [group("a", "b", "c")]])
+def test_damage_within_the_log_is_an_error_that_names_the_file(tmp_path: Path, groups: list[list[Block]]) -> None:
+    write_groups(tmp_path, *groups)
+    written = [record for blocks in groups for record in records_of(blocks)]
     (file,) = segments(tmp_path)
     data = file.read_bytes()
-    for at in range(len(data)):
-        file.write_bytes(data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1 :])
+    for at, bit in product(range(len(data)), (0x20, 0x80)):
+        file.write_bytes(data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :])
         with pytest.raises(RuntimeError, match=f"the write-ahead log is damaged: {file}, at byte \\d+. Restore it"):
             read(tmp_path)
     file.write_bytes(data)
-    assert read(tmp_path) == (0, ["first", "second", "third"])
+    assert read(tmp_path) == (0, written)
 
 
 def test_damage_in_what_is_not_needed_any_more_does_not_matter(tmp_path: Path) -> None:
@@ -300,12 +372,17 @@ def test_a_missing_segment_is_an_error(tmp_path: Path) -> None:
     assert read(tmp_path, 5) == (5, [5]), "not if it is not needed"
 
 
-def test_a_segment_cut_short_in_the_middle_of_the_log_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path, [0, 1], [2])
-    write(tmp_path, [3])
+@pytest.mark.parametrize(
+    ("last", "lacking"), [([block(2)], "2 to 2"), ([block(2), block(3)], "2 to 3"), ([block(2, 3), block()], "2 to 3")]
+)
+def test_a_segment_cut_short_in_the_middle_of_the_log_is_an_error(
+    tmp_path: Path, last: list[Block], lacking: str
+) -> None:
+    write_groups(tmp_path, [block(0, 1)], last)
+    write(tmp_path, ["next"])
     file = segments(tmp_path)[0]
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(RuntimeError, match="lacks the records 2 to 2"):
+    with pytest.raises(RuntimeError, match=f"lacks the records {lacking}: "):
         read(tmp_path)
 
 
@@ -314,11 +391,12 @@ def test_a_segment_cut_short_in_the_middle_of_the_log_is_an_error(tmp_path: Path
 
 @pytest.mark.parametrize("lasting", [True, False])
 def test_whatever_fails_and_whenever_the_process_dies_nothing_safe_is_lost(lasting: bool) -> None:
-    """A block that could not be written is tried again, as it is: so does a receiver."""
+    """Blocks that could not be written are tried again, as they are: so does a receiver."""
     for seed in range(150):
         store = Store()
         store.random = chance = random.Random(seed)
         committed = safe = 0
+        ends = [0]  # of groups of blocks, where a batch may end
         for _ in range(5):
             store.failing = {}
             log = WriteAheadLog(StoreFolder(store, lasting))
@@ -326,20 +404,20 @@ def test_whatever_fails_and_whenever_the_process_dies_nothing_safe_is_lost(lasti
             assert first == committed
             assert records_of(blocks) == list(range(committed, log.end))
             assert log.end >= safe
-            ends = [committed]  # of blocks, where a batch may end
-            for each in blocks:
-                ends.append(ends[-1] + each.records)
+            assert log.end in ends, "a group of blocks is there or not"
+            ends = [end for end in ends if end <= log.end]
             number = log.end  # of the next record; records are their own numbers
-            waiting: list[int] = []
+            waiting: list[Block] = []
             for _ in range(chance.randint(0, 20)):
                 store.failing = {method: chance.choice([0, 0, 0.5, 1]) for method in ("append", "close", "delete")}
                 try:
                     what = chance.random()
                     if what < 0.6:
-                        waiting = waiting or list(range(number, number + chance.randint(1, 3)))
-                        log.append(block(*waiting))
-                        number += len(waiting)
-                        ends.append(number)
+                        if not waiting:
+                            waiting = random_blocks(number, chance)
+                            ends.append(number + sum(each.records for each in waiting))
+                        log.append(waiting)
+                        number = ends[-1]
                         waiting = []
                     elif what < 0.8:
                         log.roll()
@@ -355,14 +433,24 @@ def test_whatever_fails_and_whenever_the_process_dies_nothing_safe_is_lost(lasti
             safe = log.safe
 
 
+def random_blocks(number: int, chance: random.Random) -> list[Block]:
+    """Make some blocks of numbers from one on."""
+    made = []
+    for _ in range(chance.randint(1, 3)):
+        records = range(number, number + chance.randint(1, 3))
+        made.append(block(*records))
+        number = records.stop
+    return made
+
+
 def test_a_full_disk_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = WriteAheadLog(LocalFolder(str(tmp_path)))
     log.recover(0)
-    log.append(block("a"))
+    log.append([block("a")])
 
     written = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: written(fd, data[:5]))
-    log.append(block("in small pieces"))
+    log.append([block("in small pieces")])
 
     def half(fd: int, data: memoryview) -> int:
         if len(data) < 20:
@@ -372,10 +460,10 @@ def test_a_full_disk_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "write", half)
     for _ in range(3):
         with pytest.raises(OSError, match="No space left"):
-            log.append(block("much" * 100))
+            log.append([block("much" * 100)])
     assert [file.name for file in segments(tmp_path)] == [f"{first:020d}-0.wal" for first in (0, 2)]
     monkeypatch.undo()
-    log.append(block("b"))
+    log.append([block("b")])
     log.close()
     assert len(segments(tmp_path)) == 2
     assert read(tmp_path) == (0, ["a", "in small pieces", "b"])
@@ -385,16 +473,15 @@ def test_where_nothing_lasts_before_a_file_is_closed_a_failed_one_is_written_aga
     store = Store()
     log = WriteAheadLog(StoreFolder(store))
     log.recover(0)
-    log.append(block(0, 1))
+    log.append([block(0, 1)])
     log.roll()
-    log.append(block(2))
-    log.append(block(3))
+    log.append(group(2, 3))
     store.failing = {"close": 1}
     with pytest.raises(OSError, match="upload"):
         log.roll()
     assert (log.safe, log.end) == (2, 4)
     store.failing = {}
-    log.append(block(4))
+    log.append([block(4)])
     assert (log.safe, log.end) == (2, 5)
     log.roll()
     assert log.safe == 5
@@ -406,8 +493,8 @@ def test_two_files_with_the_same_records_give_them_once() -> None:
     store = Store()
     log = WriteAheadLog(StoreFolder(store, lasting=False))
     log.recover(0)
-    log.append(block(0, 1))
-    log.append(block(2))
+    log.append(group(0, 1))
+    log.append([block(2)])
     log.roll()
     whole = store.files[f"{0:020d}-0.wal"]
     for cut in range(len(whole)):
@@ -423,7 +510,7 @@ def test_a_log_that_was_closed_is_not_written_to(tmp_path: Path) -> None:
     log.close()
     log.close()
     with pytest.raises(OSError, match="stopped"):
-        log.append(block("late"))
+        log.append([block("late")])
     assert segments(tmp_path) == []
 
 
@@ -436,7 +523,7 @@ from dstreams._sources.write_ahead import LocalFolder, WriteAheadLog
 log = WriteAheadLog(LocalFolder(sys.argv[1]))
 log.recover(0)
 while True:
-    log.append(*pickled(list(range(log.end, log.end + 1 + log.end % 7))))
+    log.append([block for n in range(log.end, log.end + 1 + log.end % 7) for block in pickled([n])])
     if log.end % 5 == 0:
         log.roll()
     print(log.end, flush=True)
@@ -459,6 +546,10 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
         assert first == 0
         assert records == list(range(len(records)))
         assert len(records) >= acknowledged
+        end = 0
+        while end < len(records):
+            end += 1 + end % 7
+        assert end == len(records), "what was written together is there as a whole"
 
 
 # ---------------------------------------------------------------------- where it is
@@ -564,17 +655,17 @@ def test_a_log_on_another_file_system(capability: str | None) -> None:
     files = hadoop(capability)
     log = WriteAheadLog(HadoopFolder(files, "log"))
     assert recovered(log, 0) == (0, [])
-    log.append(block("a"))
+    log.append([block("a")])
     assert (log.safe, log.end) == (0, 1), "nobody promises that it survives before its file is complete"
     assert list(files.files) == ([f"log/{0:020d}-0.wal"] if capability else []), "but it is passed on where that works"
     files.broken = True
     with pytest.raises(OSError, match=r"^java.io.IOException: out of order$"):
-        log.append(block("b"))
+        log.append([block("b")])
     files.broken = False
-    log.append(block("b"))
+    log.append([block("b")])
     log.roll()
     assert (log.safe, log.end) == (2, 2)
-    log.append(block("c"))
+    log.append([block("c")])
     log.close()
     assert recovered(WriteAheadLog(HadoopFolder(files, "log")), 0) == (0, ["a", "b", "c"])
     files.broken = True
@@ -723,13 +814,15 @@ def test_a_block_has_the_same_bytes_everywhere(
         return reader
 
     reader = make()
-    assert reader.put_blocks(blocks)
+    assert reader.put_blocks([blocks[:2], blocks[2:]])
     assert list(reader._blocks) == blocks
     end = {"n": sum(each.records for each in blocks)}
     assert reader.latest(None) == end
     cut = reader.batch(None, end)
     assert cut is not None
-    assert (cut.chunks, reader.records) == ([each.data for each in blocks], end["n"])
+    assert b"".join(cut.chunks) == b"".join(each.data for each in blocks)
+    assert lines or cut.chunks == [each.data for each in blocks]
+    assert reader.records == end["n"]
     (file,) = segments(tmp_path)
     at = 0
     for each in blocks:
@@ -747,10 +840,93 @@ def test_small_blocks_of_lines_are_joined_in_a_batch(run: Callable[..., Any]) ->
     """Each chunk costs a task something, and bytes of lines can simply be put together."""
     reader, _ = run(SocketSource("127.0.0.1", 1, QUICK))
     large = b"x" * 200_000 + b"\n"
-    reader.put_blocks([Block(b"a\n", 1), Block(b"b\nc\n", 2), Block(large, 1), Block(large, 1), Block(b"d\n", 1)])
+    several = [Block(b"a\n", 1), Block(b"b\nc\n", 2), Block(large, 1), Block(large, 1), Block(b"d\n", 1)]
+    reader.put_blocks([[each] for each in several])
     cut = reader.batch(None, {"n": 6})
-    assert cut.chunks == [b"a\nb\nc\n" + large, large + b"d\n"]
+    assert cut.chunks == [b"a\nb\nc\n" + large + large, b"d\n"]
     assert taken(reader, 1, 3) == ["b", "c"]
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_batch_never_ends_inside_a_list(
+    feed: Callable[..., Feed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: bool
+) -> None:
+    """A list that is stored makes several blocks; whoever asks meanwhile sees all of them or none."""
+    reader = feed(local(tmp_path) if logged else None)
+    keep = reader._keep
+    seen: list[int] = []
+    asking: list[threading.Thread] = []
+
+    def ask() -> None:
+        seen.append(received(reader))
+
+    def keep_and_ask(each: Block) -> None:
+        keep(each)
+        asking.append(threading.Thread(target=ask))
+        asking[-1].start()
+        asking[-1].join(0.02)  # it has to wait for the rest; if it had not, it would be done by then
+
+    monkeypatch.setattr(reader, "_keep", keep_and_ask)
+    lists = [[f"{n} {number}" for number in range(4_500)] for n in range(4)]
+    for n, records in enumerate(lists, 1):
+        assert reader.put(records)
+        for thread in asking:
+            thread.join()
+        assert len(reader._blocks) == len(asking) == 3 * n, "these are the moments at which it could go wrong"
+    assert {end % 4_500 for end in seen} == {0}
+    assert taken(reader) == [record for records in lists for record in records]
+
+
+def test_a_batch_never_ends_inside_a_list_that_is_not_safe(feed: Callable[..., Feed]) -> None:
+    store = Store()
+    reader = feed(StoreFolder(store))
+    store.failing = {"close": 1}
+    assert reader.put(list(range(4_500)))
+    assert received(reader) == 0
+    assert reader.put(list(range(4_500, 9_000)))
+    store.failing = {}
+    assert received(reader) == 9_000
+    assert taken(reader) == list(range(9_000))
+
+
+def test_a_list_is_in_the_log_as_a_whole_or_not_at_all(feed: Callable[..., Feed], tmp_path: Path) -> None:
+    """Where a process was killed while it wrote, or the machine lost the end of the file."""
+    reader = feed(local(tmp_path / "whole"))
+    assert reader.put(["before"])
+    first = segments(tmp_path / "whole")[0].stat().st_size
+    assert reader.put(list(range(5_000)))
+    reader.stop()
+    (file,) = segments(tmp_path / "whole")
+    data = file.read_bytes()
+    folder = tmp_path / "cut"
+    folder.mkdir()
+    inside = [data.index(each.data) for each in pickled(list(range(5_000)))]
+    assert len(inside) == 3
+    for cut in [first, *range(first, len(data), 997), *inside, *(at - 20 for at in inside), len(data) - 1]:
+        (folder / file.name).write_bytes(data[:cut])
+        assert read(folder) == (0, ["before"])
+    (folder / file.name).write_bytes(data)
+    assert read(folder) == (0, ["before", *range(5_000)])
+
+
+def test_a_list_above_the_rate_is_cut(
+    feed: Callable[..., Feed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else no rate could be kept; each piece is in the log by itself."""
+    reader = feed(local(tmp_path))
+    reader.limit = RateLimit(10_000, 0.3)
+    monkeypatch.setattr(reader._stopped, "wait", lambda seconds: False)
+    written: list[int] = []
+    append = WriteAheadLog.append
+
+    def note(log: WriteAheadLog, blocks: list[Block]) -> None:
+        written.append(sum(each.records for each in blocks))
+        append(log, blocks)
+
+    monkeypatch.setattr(WriteAheadLog, "append", note)
+    assert reader.put(list(range(7_000)))
+    assert written == [3_000, 3_000, 1_000]
+    assert taken(reader) == list(range(7_000))
 
 
 def test_what_is_collected_when_the_receiver_is_stopped_is_still_written_down(
@@ -762,8 +938,25 @@ def test_what_is_collected_when_the_receiver_is_stopped_is_still_written_down(
     reader.stop()
     assert read(tmp_path) == (0, ["single"])
     assert not reader.put(["late"]), "it is taken no more"
-    assert reader.errors()[1:] == ["1 records could not be written to the write-ahead log and are lost"]
+    assert reader.status.said == [], "who stores it is told, so there is nothing to tell"
     assert read(tmp_path) == (0, ["single"])
+
+
+def test_a_list_that_comes_while_the_log_is_closed_is_not_taken_without_a_word(
+    feed: Callable[..., Feed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stored by a thread of the program's, for which a stop does not wait."""
+    reader = feed(local(tmp_path))
+    append = WriteAheadLog.append
+
+    def append_too_late(log: WriteAheadLog, blocks: list[Block]) -> None:
+        reader.stop()
+        append(log, blocks)
+
+    monkeypatch.setattr(WriteAheadLog, "append", append_too_late)
+    assert not reader.put(["late"])
+    assert reader.status.said == []
+    assert read(tmp_path) == (0, [])
 
 
 def test_what_was_received_before_the_first_batch_is_not_lost(feed: Callable[..., Feed], tmp_path: Path) -> None:
@@ -811,6 +1004,18 @@ def test_a_damaged_log_is_told_before_anything_is_received(closed: Callable[...,
     assert reader._thread is None
     reader.stop()
     assert segments(tmp_path) == [file], "nothing was changed"
+
+
+def test_a_log_of_an_older_version_is_told_before_anything_is_received(
+    closed: Callable[..., Feed], tmp_path: Path
+) -> None:
+    (tmp_path / f"{0:020d}-0.log").write_bytes(b"?")
+    reader = closed(local(tmp_path))
+    with pytest.raises(
+        CheckpointError, match=f"^feed: the write-ahead log in {tmp_path} has files of an older version"
+    ):
+        reader.open()
+    assert reader._thread is None
 
 
 def test_a_log_that_cannot_be_read(closed: Callable[..., Feed]) -> None:

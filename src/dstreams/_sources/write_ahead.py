@@ -199,11 +199,11 @@ class WriteAheadLog:
             If it cannot be read.
         """
         names = self._folder.names()
-        if old := [name for name in names if _OLD_NAME.fullmatch(name)]:
+        if old := sorted(name for name in names if _OLD_NAME.fullmatch(name)):
             raise RuntimeError(
-                f"the write-ahead log in {self.folder} has files of an older version of dstreams ({', '.join(old)}), which "
-                "this one cannot read. Let that version process them (start it and stop it gracefully), or delete them, "
-                "which gives up what is in them."
+                f"the write-ahead log in {self.folder} has files of an older version of dstreams ({', '.join(old)}), "
+                "which this one cannot read. Let that version process them (start it and stop it gracefully), or "
+                "delete them, which gives up what is in them."
             )
         found = sorted((int(m[1]), int(m[2])) for m in map(_NAME.fullmatch, names) if m)
         starts = [first for first, _ in found]
