@@ -21,8 +21,8 @@ class Receiver(Generic[T]):
     """Base class of a receiver; ``ssc.receiverStream(receiver)`` makes a stream of what it stores.
 
     A subclass says in :meth:`onStart` how records are received, mostly in a thread that it starts there, and in
-    :meth:`onStop` how that ends. It runs in the driver, in threads of its own, and takes no executor core. A program with
-    a checkpoint directory is saved with its receivers, so that they must be picklable until they are started:
+    :meth:`onStop` how that ends. It runs in the driver, in threads of its own, and takes no executor core. A program
+    with a checkpoint directory is saved with its receivers, so that they must be picklable until they are started:
     connections and threads are made in :meth:`onStart`.
 
     Parameters
@@ -86,8 +86,8 @@ class Receiver(Generic[T]):
         data : object, or list or iterator of objects
             One record, or several. A list or iterator is stored as a whole, in one batch (unless a rate cuts it): with
             a checkpoint directory its records are in the write-ahead log when this returns, so that the sender can be
-            told. A single record is collected with others for ``spark.streaming.blockInterval`` (200 ms) first. A record
-            that is itself a list must be in a list: ``store([record])``.
+            told. A single record is collected with others for ``spark.streaming.blockInterval`` (200 ms) first. A
+            record that is itself a list must be in a list: ``store([record])``.
 
         Raises
         ------

@@ -104,11 +104,6 @@ class OneBucket:
         self.zero_ms = self.last_ms = zero_ms
         flow = Flow(None, [Flow(StepCall(_NUMBER, step), [Deliver(_TAG)])])
         self.operator = Operator("plan", {_EXCHANGE: flow}, {_EXCHANGE: [_BUCKET], PASS: [_PASSED]})
-        self.operator.init(self)  # type: ignore[arg-type]
-
-    def getMapState(self, name: str, keys: str, values: str) -> MemoryPages:
-        """Play the handle of the stateful processor."""
-        return self.pages
 
     def lose(self, worker: int) -> None:
         """Let a worker end; another one takes its place."""
@@ -134,7 +129,7 @@ class OneBucket:
         with working(self.workers[worker]):
             lines = [
                 Line(*row)
-                for row in self.operator.handleInputRows((_EXCHANGE, _BUCKET), iter(rows), timerValues=None)
+                for row in self.operator.handle(self.pages, (_EXCHANGE, _BUCKET), iter(rows))
             ]  # fmt: skip
         assert {line[:3] for line in lines} == {(PASS, _PASSED, 0)}
         assert [line.kind for line in lines if line.kind < 0] == [-1 - _TAG], "one mark tells of the partition"
@@ -297,9 +292,8 @@ class Cluster:
                 pages.begin()
                 worker = self.remembered.setdefault(self.random.randrange(self.workers), Remembered())
                 task = cloudpickle.loads(pickled)
-                task.init(SimpleNamespace(getMapState=lambda *_, pages=pages: pages))
                 with working(worker):
-                    out = [row.asDict() for row in task.handleInputRows((op, bucket), iter(rows), None)]
+                    out = [row.asDict() for row in task.handle(pages, (op, bucket), iter(rows))]
                 for line in out:
                     self.check(line)
                 done[self.ids[op].index(bucket)] += out

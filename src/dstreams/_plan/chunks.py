@@ -48,8 +48,8 @@ _CHUNK_BYTES = 1 << 18
 def dump(thing: Any) -> bytes:
     """Pickle something in a worker.
 
-    What pickle does not take, cloudpickle may, as for PySpark's own records: instances of classes of the program's script
-    (which the daemon's ``__main__`` does not have) or of a function, lambdas. It is slower, and so comes second.
+    What pickle does not take, cloudpickle may, as for PySpark's own records: instances of classes of the program's
+    script (which the daemon's ``__main__`` does not have) or of a function, lambdas. It is slower, and so comes second.
     """
     try:
         return pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)

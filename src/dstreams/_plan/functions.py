@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark import TaskContext, cloudpickle
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 
+from dstreams._plan.operator import Operator, declare_state
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from py4j.java_gateway import JavaObject
@@ -70,14 +72,17 @@ class _Operator(StatefulProcessor):
         self._planned = planned
 
     def init(self, handle: StatefulProcessorHandle) -> None:
-        self._real: StatefulProcessor = _current(self._number, self._planned)
-        self._real.init(handle)
+        # Called also in the process that Spark asks for the state's schema, which has no batch and no broadcasts.
+        self._pages = declare_state(handle)
+        self._real: Operator | None = None
 
     def handleInputRows(self, key: Any, rows: Iterator[Row], timerValues: Any) -> Iterator[Row]:
-        return self._real.handleInputRows(key, rows, timerValues)
+        if self._real is None:
+            self._real = _current(self._number, self._planned)
+        return self._real.handle(self._pages, key, rows)
 
     def close(self) -> None:
-        self._real.close()
+        """Nothing is held beyond a batch."""
 
 
 # ---------------------------------------------------------------------- in the driver
@@ -131,7 +136,7 @@ class Functions:
 
         Parameters
         ----------
-        function : callable or StatefulProcessor
+        function : callable or Operator
             The stage.
         apply : callable
             Plans what stands for it; gives the frame of that, and the JVM's ``PythonFunction``.
@@ -142,7 +147,7 @@ class Functions:
             If it cannot be pickled.
         """
         first = snapshot_of(self._sc, function)
-        kind = _Operator if isinstance(function, StatefulProcessor) else _Stage
+        kind = _Operator if isinstance(function, Operator) else _Stage
         frame, python_function = apply(kind(len(self._planned), first.data))
         self._planned.append(_Planned(function, first, python_function.broadcastVars()))
         return frame

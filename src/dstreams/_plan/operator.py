@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Row
-from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
 from dstreams._plan.batch_time import BatchTime
-from dstreams._plan.bucket import Bucket, Remembered
+from dstreams._plan.bucket import Bucket, Pages, Remembered
 from dstreams._plan.chunks import Chunks
 from dstreams._plan.flow import DATA, INITIAL, TICK, Addresses, Flow, Line, StepCall, follow
+
+if TYPE_CHECKING:
+    from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
 __all__ = ["Operator", "declare_state"]
 
@@ -25,7 +27,7 @@ def declare_state(handle: StatefulProcessorHandle) -> Any:
     return handle.getMapState("state", "step int, slot bigint", "data binary")
 
 
-class Operator(StatefulProcessor):
+class Operator:
     """All exchanges of one level of the pipe that have steps with state behind them, and those beside them.
 
     Parameters
@@ -43,12 +45,18 @@ class Operator(StatefulProcessor):
         self._flows = flows
         self._addresses = addresses
 
-    def init(self, handle: StatefulProcessorHandle) -> None:
-        """Declare the state."""
-        self._pages = declare_state(handle)
+    def handle(self, pages: Pages, key: Any, rows: Iterator[Row]) -> Iterator[Row]:
+        """Handle the rows of one bucket: one of them is the tick, whether or not there are data.
 
-    def handleInputRows(self, key: Any, rows: Iterator[Row], timerValues: Any) -> Iterator[Row]:
-        """Handle the rows of one bucket: one of them is the tick, whether or not there are data."""
+        Parameters
+        ----------
+        pages : Pages
+            The state that :func:`declare_state` gave.
+        key : tuple of int
+            Number of the exchange, and id of the bucket.
+        rows : iterator of Row
+            Lines of the pipe.
+        """
         op, _ = key
         flow = self._flows.get(op)
         if flow is None:  # on the way to a later exchange, or to the batch side
@@ -65,12 +73,9 @@ class Operator(StatefulProcessor):
             else:
                 initial.setdefault(row.kind - INITIAL, []).append(bytes(row.chunk))
         assert tick is not None and part is not None
-        steps = _Steps(self._plan, self._pages, part, tick, initial)
+        steps = _Steps(self._plan, pages, part, tick, initial)
         for line in follow(flow, Chunks(data), part, self._addresses, steps):
             yield _ROW(*line)
-
-    def close(self) -> None:
-        """Nothing is held beyond a batch."""
 
 
 class _Steps:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 
     from dstreams._plan.functions import Functions
+    from dstreams._plan.operator import Operator
 
 __all__ = ["map_in_arrow", "transform_with_state"]
 
@@ -48,7 +49,7 @@ def map_in_arrow(
 
 
 def transform_with_state(
-    frame: DataFrame, operator: StatefulProcessor, schema: str, functions: Functions | None = None
+    frame: DataFrame, operator: StatefulProcessor | Operator, schema: str, functions: Functions | None = None
 ) -> DataFrame:
     """``frame.groupBy("op", "bucket").transformWithState``; parameters as above, rows by rows of each group."""
 

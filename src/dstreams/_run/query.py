@@ -337,8 +337,8 @@ class Query:
     def _ends_with_a_failure(self) -> bool:
         """Whether the program ends when a function of it fails, so that the next start runs the batch again.
 
-        Not without a checkpoint directory, as on the old engine. With one, where somebody waits for the end: who does not
-        would not be told, and lives by later batches.
+        Not without a checkpoint directory, as on the old engine. With one, where somebody waits for the end: who does
+        not would not be told, and lives by later batches.
         """
         if self._checkpoint is None or (self._on_failure == "continue" and not self._cancelled):
             return False
