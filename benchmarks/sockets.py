@@ -3,8 +3,8 @@
 ``python benchmarks/sockets.py [latency] [lines] [--rounds N]``; raw rows go to ``benchmarks/results/sockets.json``.
 
 *latency*: batches of a second from a socket with 1,000 words a second: a word count, ``updateStateByKey`` with 5,000
-keys, and ``reduceByKeyAndWindow`` with an inverse over ten seconds. The figure is the time from a batch's time to the end
-of its output: median and 90th percentile, without the first third of the batches.
+keys, and ``reduceByKeyAndWindow`` with an inverse over ten seconds. The figure is the time from a batch's time to
+the end of its output: median and 90th percentile, without the first third of the batches.
 
 *lines*: the most lines of 100 bytes a second that one socket, and four, can bring into ``map(...).count()`` without the
 batches falling behind, on two cores, while the same program counts words with state on another socket. Found by
