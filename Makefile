@@ -14,7 +14,7 @@ JAR_SETS := connector broker flume
 CLUSTER_JAR_SETS := hdfs s3
 JARS := .jars/ready
 CLUSTER_JARS := .jars/ready-cluster
-CLASSES := .cache/ready
+CLASSES := .venv/ready-classes
 
 # A Spark installation in the user's environment must not replace the one in .venv.
 unexport SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE SPARK_API_MODE SPARK_CONNECT_MODE_ENABLED
@@ -27,7 +27,7 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs parity bench bench-quick bench-memory bench-scaling soak dist clean
+.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs parity bench bench-quick bench-memory bench-scaling bench-start soak dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -96,6 +96,9 @@ bench-memory: $(READY) ## measure the memory of long runs and of 3 million keys 
 bench-scaling: $(READY) ## measure on one core, on two, and on a cluster of one and two workers
 	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/scaling.py $(ARGS)
 
+bench-start: $(READY) $(CLASSES) ## measure what starting costs: contexts, programs, a test, a restart
+	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/start.py $(ARGS)
+
 # For example: make soak MINUTES=10
 MINUTES := 45
 soak: $(READY) $(JARS) ## run a program with state over Kafka on a cluster for MINUTES=45, and watch its memory
@@ -120,8 +123,9 @@ $(CLUSTER_JARS): tools/fetch_jars.py $(CLUSTER_JAR_SETS:%=tools/jars/%.xml)
 	@$(PYTHON) tools/fetch_jars.py $(CLUSTER_JAR_SETS)
 	@touch $@
 
-$(CLASSES): $(READY) tools/class_archive.py
-	@$(WITH_JAVA) $(PY) tools/class_archive.py
+# Without it tests are slower, and nothing else.
+$(CLASSES): $(READY) src/dstreams/_run/warm_up_program.py
+	@$(WITH_JAVA) $(PY) -m dstreams warm-up || true
 	@touch $@
 
 $(READY): pyproject.toml tools/bootstrap.py

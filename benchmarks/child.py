@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import contexts
 import engines
 import kafka
 import restart
@@ -20,6 +21,8 @@ with tempfile.TemporaryDirectory(dir=job["scratch"]) as scratch:
         rows = engines.run_words(job["engine"], job["files"], job["expected"], scratch, **paces)
     elif job["kind"] in ("empty", "empty-state"):
         rows = engines.run_empty(job["engine"], scratch, job["kind"] == "empty-state", **paces)
+    elif job["kind"] == "contexts":
+        rows = contexts.run_contexts(job["engine"], job["state"], job["contexts"], job["interval"], scratch)
     elif job["kind"] == "memory":
         rows = engines.run_memory(job["engine"], job["words"], job["interval"], job["measured"])
     elif job["kind"] == "kafka":

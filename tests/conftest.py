@@ -16,7 +16,6 @@ from pyspark import SparkContext
 from pytest_spark.config import SparkConfigBuilder
 
 from dstreams import StreamingContext
-from tests.java import share_classes
 from tests.kafka_broker import CONNECTOR, Broker
 
 SETTINGS = {
@@ -34,7 +33,6 @@ SETTINGS = {
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
     """Add to ``spark_options``; pytest-spark has read those by now."""
-    share_classes()
     conf = SparkConfigBuilder.get()
     for key, value in SETTINGS.items():
         conf.set(key, value)

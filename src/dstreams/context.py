@@ -274,7 +274,7 @@ class StreamingContext(Inputs):
                     raise DStreamStateError.no_outputs()
                 if self._sc._jsc is None:
                     raise DStreamStateError("The SparkContext of this StreamingContext has been stopped.")
-                show_logs()
+                show_logs(self._sc)
                 self._world.begin(self._graph)
                 remember_ms = self._remember_ms or 0
                 checkpoint = self._checkpoint_directory()

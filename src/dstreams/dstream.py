@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -223,6 +224,10 @@ class DStream(WindowOperations[T], StateOperations[T]):
         self._save("saveAsPickleFiles", prefix, suffix, lambda rdd, path: rdd.saveAsPickleFile(path))
 
     def _save(self, op: str, prefix: str, suffix: str | None, write: Callable[[RDD[Any], str], None]) -> None:
+        for name, value, empty in (("prefix", prefix, False), ("suffix", suffix, True)):
+            if not (isinstance(value, str | os.PathLike) and str(value)) and not (empty and value in (None, "")):
+                raise DStreamTypeError(f"{op}: {name} must be a str, got {value!r}")
+
         def save(time: datetime, rdd: RDD[Any]) -> None:
             save_batch(rdd.context, rddToFileName(prefix, suffix, time), lambda path: write(rdd, path))
 

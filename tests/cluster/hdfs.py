@@ -13,7 +13,6 @@ from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 from py4j.protocol import Py4JJavaError
 
 from tests.cluster.remote import RemotePath
-from tests.java import share_classes
 from tests.kafka_broker import JARS
 
 __all__ = ["Hdfs", "HdfsPath"]
@@ -41,7 +40,6 @@ class Hdfs:
 
     def __init__(self, folder: Path, datanodes: int = 2, capacity: int | None = None) -> None:
         assert any((JARS / "hdfs").glob("*.jar")), "the jars of HDFS are not there: run `make jars`"
-        share_classes()
         self._folder = folder
         self._datanodes = datanodes
         self._capacity = capacity

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyspark
 
-from tests.java import quick_start, share_classes
+from tests.java import quick_start
 from tests.recovery.killer import processes
 
 __all__ = ["Cluster", "executors", "free_port", "listens"]
@@ -47,7 +47,6 @@ class Cluster:
         settings: Mapping[str, str] | None = None,
         wrap: Sequence[str] = (),
     ) -> None:
-        share_classes()
         self._folder = folder
         self._number_of_workers = workers
         self._cores = cores

@@ -315,3 +315,33 @@ def test_lookup_in_an_output_needs_no_hash_seed(streaming, monkeypatch):
     ssc.stop(stopSparkContext=False)
     assert found[0] == (None, [4])
     assert changed.batches[0] == [2]
+
+
+# ---------------------------------------------------------------------- workers
+
+
+def test_stages_of_the_plan_and_of_the_batch_side_share_their_workers(streaming, spark_context, tmp_path):
+    """One daemon for all stages, whose imports the collector does not see; the context gets its environment back."""
+
+    def where(_: Any) -> tuple[int, bool]:
+        import gc
+        import os
+
+        return os.getppid(), gc.get_freeze_count() > 0
+
+    before = dict(spark_context.environment)
+    ssc = streaming()
+    spark_context.setCheckpointDir(str(tmp_path))
+    pairs = ssc.queueStream([[("k", 1)]] * 20)
+    outputs = [
+        Output(pairs.map(where)),
+        Output(pairs.transform(lambda rdd: rdd.map(where))),
+        Output(pairs.updateStateByKey(lambda new, old: where(new)).map(lambda kv: kv[1])),
+    ]
+    ssc.start()
+    for output in outputs:
+        output.wait_for_batches(2)
+    ssc.stop(stopSparkContext=False)
+    assert len({daemon for output in outputs for daemon, _ in output.elements}) == 1
+    assert all(frozen for output in outputs for _, frozen in output.elements)
+    assert spark_context.environment == before

@@ -372,3 +372,11 @@ def test_work_on_state_is_processing_and_not_waiting(streaming: Streaming, tmp_p
     run(ssc, 1)
     info = next(event for name, event in recorder.events if name == "batch completed")
     assert begun and info.processingDelay() >= 500 and info.schedulingDelay() == 0
+
+
+@pytest.mark.parametrize(("prefix", "suffix"), [(None, None), ("", None), (5, None), ("out", 5)])
+@pytest.mark.parametrize("operation", ["saveAsTextFiles", "saveAsPickleFiles"])
+def test_a_name_that_is_none_is_refused_when_it_is_given(streaming, operation, prefix, suffix):
+    stream = streaming().queueStream([[1]])
+    with pytest.raises(DStreamTypeError, match=f"{operation}: (pre|suf)fix must be a str, got"):
+        getattr(stream, operation)(prefix, suffix)

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -199,6 +200,40 @@ def test_directory_that_comes_later(streaming, tmp_path, caplog):
     incoming.mkdir()
     drop(incoming, "a", b"found\n")
     output.wait_for(lambda o: o.elements == ["found"])
+
+
+@pytest.mark.parametrize("name", ["café", "b+", "dot.", "c-3 d", "100%", "a(1)", "日本"])
+def test_a_directory_that_comes_later_has_any_name(streaming, tmp_path, name):
+    incoming = tmp_path / name
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.textFileStream(str(incoming)))
+    ssc.start()
+    output.wait_for_more(1)
+    incoming.mkdir()
+    drop(incoming, "a", b"found\n")
+    output.wait_for(lambda o: o.elements == ["found"])
+
+
+def test_names_and_patterns_stand_for_directories_and_not_for_files(streaming, tmp_path):
+    """Files that a pattern matches, and a path that is a file, are not read, as on the old engine."""
+    for folder in ("in/a", "in/b", "one"):
+        (tmp_path / folder).mkdir(parents=True)
+    ssc = streaming(INTERVAL)
+    outputs = [
+        Output(ssc.textFileStream(str(tmp_path / pattern))) for pattern in ("in/*", "in/*/", "one/x.txt", "in/{a,b}")
+    ]
+    binary = Output(ssc.binaryRecordsStream(str(tmp_path / "in" / "*"), 2))
+    ssc.start()
+    outputs[0].wait_for_more(1)
+    for name in ("in/top.txt", "one/x.txt", "in/a/f", "in/b/g"):
+        drop((tmp_path / name).parent, Path(name).name, f"{Path(name).name[0]}\n".encode())
+    expected = [["f", "g"], ["f", "g"], [], ["f", "g"]]
+    for output, lines in zip([*outputs, binary], [*expected, [b"f\n", b"g\n"]], strict=True):
+        output.wait_for(lambda o, lines=lines: len(o.elements) >= len(lines))
+    outputs[2].wait_for_more(2)
+    ssc.stop(stopSparkContext=False)
+    assert [sorted(output.elements) for output in outputs] == expected
+    assert sorted(binary.elements) == [b"f\n", b"g\n"]
 
 
 def test_glob_of_directories(streaming, tmp_path):

@@ -528,4 +528,20 @@ def test_a_session_survives_that_there_is_none(
     session = Session(monkeypatch)
     monkeypatch.setattr("dstreams.testing.quick_start.make", fail)
     session.start_spark()
-    assert session.finish()[1] == f"dstreams: there is none: {told}"
+    assert session.finish()[1].startswith(f"dstreams: there is none: {told} (`python -m dstreams warm-up`")
+
+
+def test_a_session_of_pytest(place: Path) -> None:
+    """The plugin is there without being asked for, and has the last word."""
+    (place / "conftest.py").write_text(
+        "import os\nimport dstreams.testing.quick_start as quick_start\nfrom pyspark.core import context\n"
+        "context.launch_gateway = lambda *_: print('started with', os.environ['SPARK_SUBMIT_OPTS'])\n"
+        "quick_start.make = lambda archive: print('making', archive)\n"
+    )
+    (place / "test_it.py").write_text(
+        "from pyspark.core import context\n\ndef test_it():\n    context.launch_gateway()\n"
+    )
+    done = python("-m", "pytest", "-s", "-p", "no:cacheprovider", str(place), cwd=place)
+    assert done.returncode == 0 and "started with -XX:TieredStopAtLevel=1" in done.stdout, done.stdout
+    _, passed, after = done.stdout.partition("1 passed in")
+    assert passed and f"making {archive_path()}" in after and "dstreams: made" in after, done.stdout

@@ -88,6 +88,15 @@ class Simple(Exception): pass
 class Code(Exception):
     def __init__(self, code, reason):
         super().__init__(code, reason)
+class Listed(ValueError):
+    def __init__(self, problems):
+        self.problems = problems
+        super().__init__("; ".join(problems))
+class Named(LookupError):
+    def __init__(self, *, key):
+        self.key = key
+    def __str__(self):
+        return f"no {self.key}"
 class Outer:
     class Inner(ValueError): pass
 NotAClass = 5
@@ -178,10 +187,49 @@ def test_a_class_of_an_imported_module_is_found(custom_module: types.ModuleType)
     assert isinstance(error.__cause__, BatchError)
 
 
+@pytest.mark.parametrize("name", ["Code", "Listed", "Named"])
+def test_an_exception_keeps_its_class_and_text_whatever_its_constructor_takes(custom_module: Any, name: str) -> None:
+    error = as_user_error(JavaError(spark_text(f"custom_errors_of_a_program.{name}: it broke")), WHERE)
+    assert isinstance(error, getattr(custom_module, name))
+    assert (type(error).__name__, str(error)) == (name, "it broke")
+    assert isinstance(error.__cause__, BatchError)
+
+
+def test_a_key_error_has_its_text_once() -> None:
+    error = as_user_error(JavaError(spark_text("KeyError: 'k'")), WHERE)
+    assert isinstance(error, KeyError)
+    assert str(error) == "'k'"
+
+
+class _Cause:
+    """A chain of Java's exceptions."""
+
+    def __init__(self, *texts: str) -> None:
+        self.text, *self.rest = texts
+
+    def getCause(self) -> _Cause | None:
+        return _Cause(*self.rest) if self.rest else None
+
+    def getMessage(self) -> str:
+        return self.text
+
+    def toString(self) -> str:
+        return self.text
+
+    __str__ = toString
+
+
+def test_the_root_cause_is_told() -> None:
+    error = JavaError("[CANNOT_COMMIT] no stack")
+    error.java_exception = _Cause("[CANNOT_COMMIT] Cannot perform commit", "wrapped", "No space left on device\nmore")
+    text = str(as_user_error(error, WHERE))
+    assert text.endswith("(in the end: No space left on device)")
+    assert "CANNOT_COMMIT" in text
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        "custom_errors_of_a_program.Code",  # cannot be made from its message alone
         "custom_errors_of_a_program.Missing",
         "custom_errors_of_a_program.NotAClass",
         "custom_errors_of_a_program.NoException",

@@ -813,11 +813,9 @@ def test_an_error_when_a_key_times_out_names_it() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: Update(failing_update, 1), lambda: mapped(failing_map)])
-def test_an_error_that_cannot_be_made_anew_is_told_in_words(make: Callable[[], Step]) -> None:
+def test_an_error_keeps_its_class_whatever_its_constructor_takes(make: Callable[[], Step]) -> None:
     bucket = OneBucket(named(make()))
-    with pytest.raises(
-        RuntimeError, match=r"TwoArguments: 7: seven \[operation at app.py:3: .* raised, for the key \('k', 1\)\]"
-    ):
+    with pytest.raises(TwoArguments, match=r"7: seven \[operation at app.py:3: .* raised, for the key \('k', 1\)\]"):
         bucket.run(1, [(("k", 1), TwoArguments(7, "seven"))])
 
 

@@ -24,3 +24,21 @@ def stderr_of(code: str, *arguments: str) -> str:
 def test_a_signal_to_the_drivers_group_is_not_for_its_workers() -> None:
     code = "import os, sys; print(os.getpgid(0) == os.getpid(), file=sys.stderr)"
     assert stderr_of(code).strip() == "True"
+
+
+def test_the_names_of_old_connectors_are_found_in_a_worker() -> None:
+    """A module of the program that imports one at its top is imported in a worker too."""
+    code = """if True:
+        import sys
+        import pyspark.streaming.kafka, dstreams.kafka
+        from pyspark.streaming.flume import FlumeUtils
+        from pyspark.streaming.mqtt import MQTTUtils
+        assert pyspark.streaming.kafka.KafkaUtils is dstreams.kafka.KafkaUtils
+        assert FlumeUtils.__module__ == "dstreams.flume" and MQTTUtils.__module__ == "dstreams.mqtt"
+        assert "dstreams" not in pyspark.streaming.__file__, "what PySpark has stays as it is"
+        try:
+            import pyspark.streaming.absent
+        except ModuleNotFoundError:
+            print("fine", file=sys.stderr)
+    """
+    assert stderr_of(code).strip() == "fine"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["exception_text", "worker_traceback"]
+__all__ = ["exception_text", "remade", "worker_traceback"]
 
 _TRACEBACK = re.compile(
     r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |\t\.\.\. |Driver stacktrace|Caused by).*\n?)+"
@@ -25,3 +25,22 @@ def exception_text(traceback: str) -> str:
     while start < len(lines) and lines[start].startswith("    "):
         start += 1
     return "\n".join(lines[start:])
+
+
+def remade(kind: type[BaseException], text: str) -> BaseException | None:
+    """Make an exception of a class anew, with a text, whatever its constructor takes; None where that is not to be."""
+    try:
+        made = kind(text)
+        if str(made) == text:
+            return made
+    except Exception:  # it wants something else
+        pass
+
+    def init(self: BaseException, *_: object) -> None:
+        self.args = (text,)
+
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__init__": init}
+    try:
+        return type(kind.__name__, (kind,), names | {"__str__": lambda _: text})(text)  # type: ignore[no-any-return]
+    except Exception:
+        return None

@@ -7,7 +7,6 @@ things. What was there is kept once, in ``_dstreams/previous``.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -27,6 +26,11 @@ __all__ = [
     "LOG", "NEXT", "OWNER", "PREVIOUS", "STEPS", "Ownership", "aside", "directory_name", "exchange_folder", "files_of",
     "finish_swap", "folder_name", "move_names", "open_directory", "read_directory", "swap", "used",
 ]  # fmt: skip
+
+try:
+    import fcntl
+except ImportError:  # on Windows; there the owner's token alone tells a second driver
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger("dstreams")
 
@@ -229,7 +233,7 @@ class Ownership:
             If another one is.
         """
         self._files.make_folder(OURS)
-        if self._files.local:
+        if self._files.local and fcntl is not None:
             path = f"{self._files.root.removeprefix('file:')}/{OURS}/lock"
             self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:

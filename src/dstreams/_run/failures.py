@@ -12,13 +12,15 @@ from pathlib import Path
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
-from dstreams._plan.worker_errors import exception_text, worker_traceback
+from dstreams._plan.worker_errors import exception_text, remade, worker_traceback
 from dstreams._run.nodes import missing
 from dstreams.errors import BatchError
 
 __all__ = ["as_user_error"]
 
 _FRAME = re.compile(r'(  File "([^"]+)", line \d+, in .*\n(?:    .*\n)*)')
+_CAUSES = 20
+"""More causes than any chain has, should one be a circle."""
 _INTERNAL = tuple(
     str(Path(spec.origin).parent)
     for spec in (find_spec("pyspark"), find_spec("dstreams"))
@@ -67,7 +69,22 @@ def _plain(error: BaseException, text: str, where: str) -> BaseException:
         with suppress(Exception):  # the JVM may be gone; the text says so
             text = str(error.java_exception.toString())
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return _caused(BatchError(f"{where} failed: {first}"), error)
+    root = _root_cause(error)
+    because = f" (in the end: {root})" if root and root not in first else ""
+    return _caused(BatchError(f"{where} failed: {first}{because}"), error)
+
+
+def _root_cause(error: BaseException) -> str:
+    """What the innermost of Java's exceptions says: a full disk is named there, and nowhere else."""
+    text = ""
+    with suppress(Exception):  # the JVM may be gone
+        cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+        for _ in range(_CAUSES):
+            if cause is None or (following := cause.getCause()) is None:
+                break
+            cause = following
+            text = str(cause.getMessage() or cause.getClass().getSimpleName()).strip()
+    return next(iter(text.splitlines()), "")
 
 
 def _caused(error: BaseException, cause: BaseException) -> BaseException:
@@ -87,7 +104,4 @@ def _rebuild(name: str, message: str) -> BaseException | None:
     kind = getattr(owner, attribute, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         return None
-    try:
-        return kind(message)
-    except Exception:
-        return None
+    return remade(kind, message)

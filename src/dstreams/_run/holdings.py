@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -30,6 +29,11 @@ if TYPE_CHECKING:
     from dstreams._run.query_log import Offsets, Position
 
 __all__ = ["Holdings", "Interrupted"]
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 _T = TypeVar("_T")
 
@@ -318,7 +322,7 @@ def _driver_runs(files: Files) -> bool | None:
     A driver on a disk of this machine holds a lock. A shared one that is let go at once does not take it away.
     """
     path = local_path(files.root)
-    if path is None:
+    if path is None or fcntl is None:
         return None
     try:
         lock = os.open(f"{path}/{OURS}/lock", os.O_RDONLY | os.O_CLOEXEC)

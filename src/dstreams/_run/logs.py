@@ -18,16 +18,38 @@ BATCHES = "org.apache.spark.sql.execution.streaming.runtime.MicroBatchExecution"
 """Prints a stack of the JVM when a query ends with a failed batch; we tell the program's own error instead."""
 
 
-def show_logs() -> None:
-    """Show messages of level INFO where the program has not configured logging itself: no program is silent."""
+_QUIET = {"ERROR": logging.ERROR, "FATAL": logging.CRITICAL, "OFF": logging.CRITICAL + 1}
+
+
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
+    """The handler of a program that has set up none."""
+
+
+def _spark_level(sc: SparkContext) -> str:
+    """Level of Spark's log; an empty text where it cannot be told."""
+    try:
+        assert sc._jvm is not None
+        return str(sc._jvm.org.apache.logging.log4j.LogManager.getRootLogger().getLevel().toString())
+    except Exception:
+        return ""
+
+
+def show_logs(sc: SparkContext) -> None:
+    """Show messages of level INFO where the program has not configured logging itself: no program is silent.
+
+    But one that has told Spark to be quiet (``sc.setLogLevel("ERROR")``) is.
+    """
     log = logging.getLogger("dstreams")
     if not log.hasHandlers():
-        handler = logging.StreamHandler()
+        handler = _Handler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s dstreams: %(message)s", "%y/%m/%d %H:%M:%S"))
         log.addHandler(handler)
         log.propagate = False  # to a root logger that somebody sets up later: each line would come twice
         if log.level == logging.NOTSET:
             log.setLevel(logging.INFO)
+    for own in log.handlers:
+        if isinstance(own, _Handler):
+            own.setLevel(_QUIET.get(_spark_level(sc), logging.NOTSET))
 
 
 def set_level(sc: SparkContext, logger: str, level: str) -> str | None:

@@ -30,6 +30,8 @@ _SETTINGS = {
     # With the default of 4 MiB a text file of 6 MiB becomes one big and one tiny split.
     "spark.sql.files.openCostInBytes": "65536",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+    # It is a variable of the workers' environment, and those of RDDs have none: both would have workers of their own.
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     "spark.sql.streaming.stateStore.providerClass": _STATE + "RocksDBStateStoreProvider",
     # A batch writes what has changed; without this it would upload the whole state.
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",

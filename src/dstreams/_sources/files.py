@@ -70,7 +70,18 @@ class _Directory(NativeSource):
         if self.format == "binaryFile":
             reader = reader.schema("path STRING, modificationTime TIMESTAMP, length LONG, content BINARY")
         born = F.timestamp_millis(F.lit(self._created_ms))
-        return reader.load(_as_glob(self.directory)).where(F.col(self.modified) > born).select(*self._columns())
+        # A name, or a pattern, stands for directories: a file that it matches lies one level higher than theirs.
+        path = F.regexp_replace("_metadata.file_path", "^[^/]*(//[^/]*)?/", "")  # without scheme and host
+        inside = F.size(F.split(path, "/")) == self._depth(session.sparkContext) + 1
+        frame = reader.load(_as_glob(self.directory)).where((F.col(self.modified) > born) & inside)
+        return frame.select(*self._columns())
+
+    def _depth(self, sc: SparkContext) -> int:
+        """Number of names in the full path of the directory."""
+        jvm = sc._jvm
+        assert jvm is not None and sc._jsc is not None
+        path = jvm.org.apache.hadoop.fs.Path(self.directory)
+        return int(path.getFileSystem(sc._jsc.hadoopConfiguration()).makeQualified(path).depth())
 
     def _columns(self) -> list[str]:
         raise AssertionError("each kind of directory names its columns")
@@ -113,9 +124,11 @@ class _Directory(NativeSource):
 def _as_glob(directory: str) -> str:
     """Spark refuses a path that does not exist yet, but not a pattern; make a pattern that means the same."""
     directory = directory.rstrip("/") or "/"
-    if re.search(r"[\[\]{}*?\\]", directory) or not re.search(r"[A-Za-z0-9_-]$", directory):
+    head, slash, name = directory.rpartition("/")
+    at = next((at for at in reversed(range(len(name))) if name[at].isalnum()), None)
+    if re.search(r"[\[\]{}*?\\]", directory) or at is None:
         return directory
-    return f"{directory[:-1]}[{directory[-1]}]"
+    return f"{head}{slash}{name[:at]}[{name[at]}]{name[at + 1 :]}"
 
 
 class TextFileSource(_Directory):

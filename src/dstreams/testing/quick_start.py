@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -38,7 +38,11 @@ class QuickStart:
     def __init__(self, config: pytest.Config) -> None:
         self.missing = False
         self._config = config
-        self.end = around_launch(self._within)
+        self._undo = around_launch(self._within)
+
+    def end(self) -> None:
+        """Leave the JVMs of this process alone again."""
+        self._undo()
 
     def _within(self, conf: SparkConf | None) -> AbstractContextManager[None]:
         """Look whether an archive is missing, and start the JVM."""
@@ -47,14 +51,15 @@ class QuickStart:
         return class_archive.used(conf, quick=True)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
+    def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, object, object]:
         """When all has been reported, make an archive for the next session; a worker of xdist leaves that to others."""
         of_worker: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
         if of_worker is not None:
             of_worker[_REPORTED] = self.missing
-        yield
+        result = yield
         if of_worker is None and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._make()
+        return result
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -71,7 +76,7 @@ class QuickStart:
             archive = class_archive.archive_path()
             make(archive)
         except (NoArchive, KeyboardInterrupt) as reason:
-            self._say(f"there is none: {str(reason) or 'interrupted'}")
+            self._say(f"there is none: {str(reason) or 'interrupted'} (`python -m dstreams warm-up` tries again)")
         else:
             self._say(f"made {archive} in {time.monotonic() - began:.0f} s")
 

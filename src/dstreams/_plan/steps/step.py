@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dstreams._plan.chunks import Chunks
+from dstreams._plan.worker_errors import remade
 
 if TYPE_CHECKING:
     from dstreams._plan.batch_time import BatchTime
@@ -59,10 +60,7 @@ class Step(ABC):
         if isinstance(error, pickle.PicklingError):
             what = "its state cannot be stored"
         text = f"{error} [{self.where}: {what}, for the key {key!r:.200}]"
-        try:
-            named = type(error)(text)
-        except Exception:  # a class with a constructor of its own
-            named = RuntimeError(f"{type(error).__name__}: {text}")
+        named = remade(type(error), text) or RuntimeError(f"{type(error).__name__}: {text}")
         raise named.with_traceback(error.__traceback__) from None
 
     def pairs(self, records: Iterable[Any]) -> Iterable[tuple[Any, Any]]:

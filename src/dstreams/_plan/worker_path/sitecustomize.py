@@ -19,8 +19,11 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.machinery import PathFinder
-from importlib.util import module_from_spec
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import module_from_spec, spec_from_loader
+from types import ModuleType
 from typing import BinaryIO
 
 _here = os.path.dirname(os.path.abspath(__file__))
@@ -62,13 +65,36 @@ def _prepared(main: Callable[[BinaryIO, BinaryIO], None]) -> Callable[[BinaryIO,
         _acknowledge_at_once(infile)
         if fresh:  # in the worker, since pyarrow starts a thread, which does not go well with fork()
             fresh = False
-            with suppress(ImportError):  # where something is missing, the stage that needs it says so
-                import dstreams._plan.operator  # noqa: F401
+            with suppress(ImportError):  # where it is missing, the stage that needs it says so
+                import pyarrow  # noqa: F401
             _freeze()
         main(infile, outfile)
 
     return run
 
+
+class _OldNames(MetaPathFinder):
+    """Lets a module of the program that imports ``pyspark.streaming.kafka`` at its top be imported in a worker too."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        parent, _, name = fullname.rpartition(".")
+        if parent != "pyspark.streaming" or name not in ("flume", "kafka", "kinesis", "mqtt"):
+            return None
+        return spec_from_loader(fullname, _Alias(f"dstreams.{name}"))
+
+
+class _Alias(Loader):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return import_module(self._name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has run when it was imported."""
+
+
+sys.meta_path.append(_OldNames())  # last: what PySpark itself has comes first
 
 if "pyspark.daemon" in sys.orig_argv:
     import pyspark.serializers
