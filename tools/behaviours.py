@@ -940,7 +940,7 @@ BEHAVIOURS = (
     Behaviour(
         _UPDATE, "raises", "A function that raises fails its batch and all later ones; the stream never heals.",
         (_STATE + "test_update_function_that_raises", _RESTART + "test_an_update_function_that_raises_tears_no_state"),
-        see="failing batch of a program with a checkpoint directory",
+        see="failing output of a program with a checkpoint directory",
     ),
     # ------------------------------------------------------------------ checkpoints and recovery
     Behaviour(

@@ -364,6 +364,7 @@ class MapWithStateDStream(DStream[T]):
             return rdd.mapPartitions(lambda records: (what for result, what in records if result))
 
         super().__init__(ssc._graph.add(Node("mapWithState", (node,), results, node.slide_ms, site=node.site)), ssc)
+        self._keeper = node
 
     def stateSnapshots(self) -> DStream[tuple[Any, Any]]:
         """Return all keys with their states, in every batch.

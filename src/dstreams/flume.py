@@ -90,7 +90,7 @@ class FlumeUtils:
                 f"{op}: Avro is not installed. Install it beside the driver: pip install 'dstreams[flume]'"
             ) from None
         events = ssc.receiverStream(FlumeReceiver(hostname, port, bool(enableDecompression)))
-        return events.map(lambda event: (event[0], bodyDecoder(event[1])))
+        return events.map(lambda event: (event[0], bodyDecoder(event[1])))._keeping(events)
 
     @staticmethod
     def createPollingStream(*args: Any, **kwargs: Any) -> NoReturn:

@@ -41,6 +41,7 @@ class Stream(Generic[T]):
         self._node = node
         self._ssc = ssc
         self._sc = ssc._sc
+        self._keeper: Node | None = node if node.step is not None or node.source is not None else None
         self.is_cached = False
         self.is_checkpointed = False
 
@@ -73,20 +74,18 @@ class Stream(Generic[T]):
         DStreamTypeError, DStreamValueError
             If it is not a text, or is the name of another stream.
         DStreamStateError
-            After the context was started.
+            If the stream keeps nothing, or after the context was started.
         """
         if not isinstance(name, str) or not name.strip():
             raise DStreamTypeError(f"named: name must be a str, got {name!r}")
         if self._ssc._started:
             raise DStreamStateError.frozen_setting("name")
-        target = self._node
-        # Some operations are made of several nodes: countByWindow is a map, a window and a map.
-        while target.step is None and target.source is None and len(target.parents) == 1:
-            (parent,) = target.parents
-            if parent.site != self._node.site:
-                target = self._node
-                break
-            target = parent
+        target = self._keeper
+        if target is None:
+            raise DStreamStateError(
+                f"named: {self._node} keeps nothing in a checkpoint directory. Call it on the stream of a source, of "
+                "an operation with state or of a window itself: pairs.updateStateByKey(f).named(...)."
+            )
         other = next((node for node in self._ssc._graph.nodes if node.name == name and node is not target), None)
         if other is not None:
             raise DStreamValueError(f"named: {name!r} is the name of another stream, {other}")
@@ -94,6 +93,11 @@ class Stream(Generic[T]):
         return self
 
     # ------------------------------------------------------------------ making nodes
+
+    def _keeping(self, keeper: Stream[Any]) -> Self:
+        """Let :meth:`named` name what another stream keeps: the public operation is made of several."""
+        self._keeper = keeper._keeper
+        return self
 
     def _derive(
         self,

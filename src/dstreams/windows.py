@@ -68,7 +68,7 @@ class WindowOperations(Transformations[T]):
         """
         keyed: WindowOperations[Any] = self.map(lambda x: (1, x))
         reduced: DStream[Any] = keyed.reduceByKeyAndWindow(reduceFunc, invReduceFunc, windowDuration, slideDuration, 1)
-        return reduced.map(operator.itemgetter(1))
+        return reduced.map(operator.itemgetter(1))._keeping(reduced)
 
     def countByWindow(self, windowDuration: float, slideDuration: float) -> DStream[int]:
         """Count the elements of the window. Needs a checkpoint directory.
@@ -105,7 +105,7 @@ class WindowOperations(Transformations[T]):
         """
         keyed = self.map(lambda x: (x, 1))
         counted = keyed.reduceByKeyAndWindow(operator.add, operator.sub, windowDuration, slideDuration, numPartitions)
-        return counted.filter(lambda pair: pair[1] > 0)
+        return counted.filter(lambda pair: pair[1] > 0)._keeping(counted)
 
     def groupByKeyAndWindow(
         self: WindowOperations[tuple[K, V]],
@@ -131,7 +131,7 @@ class WindowOperations(Transformations[T]):
         grouped = lists.reduceByKeyAndWindow(
             _extended, lambda values, old: values[len(old) :], windowDuration, slideDuration, numPartitions
         )
-        return grouped.mapValues(ResultIterable)
+        return grouped.mapValues(ResultIterable)._keeping(grouped)
 
     def reduceByKeyAndWindow(
         self: WindowOperations[tuple[K, V]],

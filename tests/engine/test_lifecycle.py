@@ -11,7 +11,7 @@ import pytest
 from pyspark import RDD
 from pyspark.sql import SparkSession
 
-from dstreams import DStreamError, Milliseconds, Seconds, StreamingContext, StreamingListener
+from dstreams import DStreamError, Milliseconds, Seconds, StateSpec, StreamingContext, StreamingListener
 from dstreams.errors import (
     DStreamStateError,
     DStreamTypeError,
@@ -275,7 +275,7 @@ def test_sparkcontext_stopped_under_a_running_program():
     program = """
 import threading
 from pyspark import SparkContext, SparkConf
-from dstreams import Seconds, StreamingContext
+from dstreams import Seconds, StateSpec, StreamingContext
 conf = SparkConf().setMaster("local[1]").set("spark.ui.enabled", "false").set("spark.log.level", "ERROR")
 sc = SparkContext(conf=conf)
 ssc = StreamingContext(sc, 1)
@@ -309,7 +309,7 @@ def test_interrupt_without_a_graceful_stop():
     program = """
 import os, signal, threading
 from pyspark import SparkContext, SparkConf
-from dstreams import StreamingContext
+from dstreams import StateSpec, StreamingContext
 conf = SparkConf().setMaster("local[1]").set("spark.ui.enabled", "false").set("spark.log.level", "ERROR")
 ssc = StreamingContext(SparkContext(conf=conf), 1)
 ready = threading.Event()
@@ -432,6 +432,52 @@ def test_nobodys_session_is_changed(spark_session, streaming):
 
 
 # ---------------------------------------------------------------------- mistakes
+
+
+def total(new, old):
+    return sum(new) + (old or 0)
+
+
+NAMED = {
+    "updateStateByKey": lambda pairs: pairs.updateStateByKey(total).named("n"),
+    "mapWithState": lambda pairs: pairs.mapWithState(StateSpec.function(lambda k, v, state: v)).named("n"),
+    "window": lambda pairs: pairs.window(2).named("n"),
+    "countByWindow": lambda pairs: pairs.countByWindow(2, 1).named("n"),
+    "countByValueAndWindow": lambda pairs: pairs.countByValueAndWindow(2, 1).named("n"),
+    "reduceByWindow": lambda pairs: pairs.reduceByWindow(max, None, 2, 1).named("n"),
+    "groupByKeyAndWindow": lambda pairs: pairs.groupByKeyAndWindow(2, 1).named("n"),
+    # The lines break elsewhere, and it is the same.
+    "over two lines": lambda pairs: pairs.countByWindow(2, 1)
+    .named("n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("define", NAMED.values(), ids=NAMED)
+def test_named_names_the_operation_that_it_is_called_on(streaming, define):
+    ssc = streaming()
+    define(ssc.queueStream([[("k", 1)]]))
+    assert [node.name for node in ssc._graph.nodes if node.step is not None] == ["n"]
+    assert [node.name for node in ssc._graph.nodes if node.step is None] == [None] * (len(ssc._graph.nodes) - 1)
+
+
+@pytest.mark.parametrize(
+    "define",
+    [
+        lambda pairs: pairs.map(str),
+        lambda pairs: pairs.updateStateByKey(total).mapValues(str),
+        lambda pairs: pairs.countByWindow(2, 1).map(str),
+        lambda pairs: pairs.union(pairs),
+    ],
+)
+def test_named_is_refused_where_nothing_is_kept(streaming, define):
+    stream = define(streaming().queueStream([[("k", 1)]]))
+    with pytest.raises(DStreamStateError, match="keeps nothing in a checkpoint directory"):
+        stream.named("n")
+
+
+def test_a_source_has_a_name_of_its_own(streaming):
+    ssc = streaming()
+    assert ssc.queueStream([[1]]).named("numbers")._node.name == "numbers"
 
 
 def test_get_active_or_create(streaming):

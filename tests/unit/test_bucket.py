@@ -191,24 +191,24 @@ def test_a_lost_slot_is_an_error_that_names_it() -> None:
 
 def test_what_a_worker_remembers_is_taken_once() -> None:
     worker = Remembered()
-    worker.take("plan", "a")
-    worker.keep("a", 1)
-    worker.keep("b", 2)
+    worker.keep("plan", "a", 1)
+    worker.keep("plan", "b", 2)
     assert worker.take("plan", "a") == 1
     assert worker.take("plan", "a") is None
     assert worker.take("plan", "b") == 2
 
 
-def test_what_a_worker_remembers_of_another_start_is_of_no_use() -> None:
+def test_a_worker_remembers_for_several_queries_and_only_for_the_last_ones() -> None:
+    """A program with exchanges has several queries at once, whose stages share the workers."""
     worker = Remembered()
-    worker.take("first", "a")
-    worker.keep("a", 1)
-    worker.keep("b", 1)
-    assert worker.take("second", "a") is None
-    worker.keep("a", 2)
-    assert worker.take("second", "b") is None
-    assert worker.take("first", "a") is None, "going back finds nothing of either"
-    assert worker.take("second", "a") is None
+    for batch in range(3):
+        for plan in ("outer", "exchange 1", "exchange 2"):
+            assert worker.take(plan, "a") == (batch - 1 if batch else None)
+            worker.keep(plan, "a", batch)
+    for number in range(3):  # other starts, one after the other
+        worker.keep(f"start {number}", "a", number)
+    assert worker.take("outer", "a") is None
+    assert worker.take("start 0", "a") == 0
 
 
 class Diary(Step):

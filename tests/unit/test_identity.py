@@ -168,6 +168,62 @@ def test_operations_of_one_kind_are_told_apart_by_function_code_and_path() -> No
     assert added.ids(known) == ["a:1", first, "updateStateByKey of a:1 (3)", second]
 
 
+def make(sign: int) -> Any:
+    return lambda new, state: (state or 0) + sign * sum(new)
+
+
+def make_of(function: Any, default: Any = None) -> Any:
+    def update(new: Any, state: Any, default: Any = default) -> Any:
+        return function(new)
+
+    return update
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (make(1), make(-1)),
+        (make_of(lambda new: 1), make_of(lambda new: 2)),
+        (make_of(len, (1, "a")), make_of(len, (1, "b"))),
+        (make_of(make_of(max, 1)), make_of(make_of(max, 2))),
+    ],
+)
+def test_functions_of_one_factory_are_told_apart_by_what_they_close_over(one: Any, two: Any) -> None:
+    old = Program()
+    lines = old.source()
+    old.update(lines, function=one)
+    old.update(lines, function=two)
+    known = old.operations()
+    swapped = Program()
+    lines = swapped.source()
+    swapped.update(lines, function=two)
+    swapped.update(lines, function=one)
+    assert swapped.ids(known) == ["a:1", known[2].id, known[1].id]
+
+
+def test_operations_that_are_alike_in_all_are_refused_though_they_are_as_many_as_before() -> None:
+    def program() -> Program:
+        p = Program()
+        lines = p.source()
+        for handler in (object(), object()):  # what they close over is nothing that another process could tell
+            p.update(lines, function=make_of(handler))
+        return p
+
+    text = problems(program(), program().operations())
+    assert "updateStateByKey of a:1" in text and "updateStateByKey of a:1 (2)" in text
+    assert "neither what they read nor their functions tell which of the 2 goes on with what" in text
+
+
+def test_sources_that_read_the_same_need_no_names() -> None:
+    def program() -> Program:
+        p = Program()
+        p.source()
+        p.source()
+        return p
+
+    assert program().ids(program().operations()) == ["a:1", "a:1 (2)"]
+
+
 def test_what_cannot_be_told_apart_is_not_guessed() -> None:
     old = Program()
     old.update(old.source(), function=lambda new, state: 1)

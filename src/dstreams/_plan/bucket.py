@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Bucket", "Entry", "Pages", "Remembered"]
 
 _MANIFEST = -1
+_PLANS = 4
+"""Of so many queries a worker keeps something: a program's own, and those of exchanges."""
 
 
 class Pages(Protocol):
@@ -42,21 +45,28 @@ class Entry(NamedTuple):
 
 
 class Remembered:
-    """What this worker keeps of the buckets that it has seen; only of the query that ran last."""
+    """What this worker keeps of the buckets that it has seen, of the queries that ran last.
+
+    A program has several where it has exchanges, and their stages share the workers.
+    """
 
     def __init__(self) -> None:
-        self._plan = ""
-        self._objects: dict[Hashable, Any] = {}
+        self._plans: OrderedDict[str, dict[Hashable, Any]] = OrderedDict()
 
     def take(self, plan: str, key: Hashable) -> Any:
         """Remove and return what is remembered of a bucket: a batch that fails leaves nothing half changed here."""
-        if plan != self._plan:
-            self._plan, self._objects = plan, {}
-        return self._objects.pop(key, None)
+        return self._of(plan).pop(key, None)
 
-    def keep(self, key: Hashable, value: Any) -> None:
+    def keep(self, plan: str, key: Hashable, value: Any) -> None:
         """Remember something of a bucket until the next batch."""
-        self._objects[key] = value
+        self._of(plan)[key] = value
+
+    def _of(self, plan: str) -> dict[Hashable, Any]:
+        found = self._plans.setdefault(plan, {})
+        self._plans.move_to_end(plan)
+        while len(self._plans) > _PLANS:
+            self._plans.popitem(last=False)
+        return found
 
 
 class Bucket:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from types import CellType, CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -170,19 +171,38 @@ def call_site() -> str:
 
 
 def function_code(function: Any) -> str:
-    """Digest of what a function does; of the same text, in the same version of Python, it is the same."""
+    """Digest of what a function does, with the plain values that it closes over; empty where there is no code.
+
+    Of the same text, in the same version of Python, it is the same.
+    """
     code = getattr(function, "__code__", None)
     if code is None:
         return ""
-    constants = [function_code(_Code(item)) if hasattr(item, "co_code") else repr(item) for item in code.co_consts]
-    return hashlib.sha256(repr((code.co_code, constants, code.co_names)).encode()).hexdigest()[:16]
+    closed = [cell.cell_contents for cell in function.__closure__ or () if _is_set(cell)]
+    kept = [*closed, *(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())]
+    return hashlib.sha256(repr((_described(code), list(map(_value, kept)))).encode()).hexdigest()[:16]
 
 
-class _Code:
-    """A function for what only its code is known of."""
+def _described(code: CodeType) -> tuple[Any, ...]:
+    constants = [_described(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts]
+    return code.co_code, constants, code.co_names
 
-    def __init__(self, code: Any) -> None:
-        self.__code__ = code
+
+def _value(value: Any) -> str:
+    """What tells a value that a function closes over from others, the same in every process."""
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__}{list(map(_value, value))}"
+    return function_code(value) or type(value).__qualname__
+
+
+def _is_set(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
 
 
 def function_name(function: Any) -> str:

@@ -153,7 +153,8 @@ class _Matching:
         if not plain:
             return
         first = plain[0]
-        like = _likeness(first.op, _state(first), _of(first), first.hint)
+        first_state = _state(first)
+        like = _likeness(first.op, first_state, _of(first), first.hint)
         old = [
             known for known in self._unclaimed.values()
             if _likeness(known.kind, known.state, known.of, known.hint) == like and not known.named
@@ -165,16 +166,16 @@ class _Matching:
                     self._settle(node, same[0].id)
                     old.remove(same[0])
                     plain.remove(node)
-        if len(plain) == len(old):
-            for node, known in zip(plain, old, strict=True):
+        if len(plain) == len(old) and (len(plain) == 1 or not first_state):
+            for node, known in zip(plain, old, strict=True):  # one only, or sources that read the same
                 self._settle(node, known.id)
         elif plain and old:
             places = ", ".join(str(node) for node in plain)
             ids = ", ".join(repr(known.id) for known in old)
             self.problems.append(
-                f"{places}: the directory has what was kept for {len(old)} such operation(s), {ids}, and it is not "
-                f"clear which of the {len(plain)} go on with it. Name each: .named({old[0].id!r}) goes on with that "
-                "one, another name begins with nothing."
+                f"{places}: the directory has what was kept for {len(old)} such operation(s), {ids}, and neither what "
+                f"they read nor their functions tell which of the {len(plain)} goes on with what. Name each: "
+                f".named({old[0].id!r}) goes on with that one, another name begins with nothing."
             )
             for node in plain:
                 self._settle(node, self._new_id(node))

@@ -98,5 +98,5 @@ class _Steps:
         else:
             out = call.step.run(bucket, records, self._time)
         bucket.close()
-        _remembered.keep(key, bucket.remember)
+        _remembered.keep(self._plan, key, bucket.remember)
         return out
