@@ -353,15 +353,21 @@ class StreamingContext(Inputs):
             if StreamingContext._active is self:
                 StreamingContext._active = None
         if self._query is not None:
-            after = self._sc.stop if stopSparkContext else None
+
+            def after() -> None:
+                leave_workers(self._sc)
+                if stopSparkContext:
+                    self._sc.stop()
+
             with self._signals.waiting() if self._signals is not None else nullcontext():
                 self._query.stop(stopGraceFully, after)
-            leave_workers(self._sc)
             atexit.unregister(self._at_exit)
             if self._signals is not None:
                 self._signals.uninstall()
-        elif stopSparkContext:
-            self._sc.stop()
+        else:
+            leave_workers(self._sc)
+            if stopSparkContext:
+                self._sc.stop()
 
     def _at_exit(self) -> None:
         """End quietly with a program that ends without ``stop()``."""

@@ -110,7 +110,7 @@ class Receiver(Generic[T]):
         supervisor.collector.flush()
         records = list(data)
         if records and not supervisor.put(records):
-            raise ReceiverStopped(f"store: {len(records)} records were not taken, since the receiver was stopped")
+            raise ReceiverStopped(f"store: not all of {len(records)} records were taken: the receiver was stopped")
 
     def restart(self, message: str, error: BaseException | None = None, millisecond: int | None = None) -> None:
         """Let the receiver be stopped and started again, in another thread; returns at once.

@@ -1,4 +1,4 @@
-"""`pyspark.mllib`'s streaming algorithms as PySpark's examples use them: models that each batch changes, and predictions."""
+"""The streaming algorithms of `pyspark.mllib`, as PySpark's examples use them: each batch changes a model."""
 
 from __future__ import annotations
 

@@ -91,7 +91,12 @@ def test_what_is_refused(monkeypatch):
 def test_stream_of_headers_and_bodies():
     class Events:
         def map(self, function):
-            return function
+            self.function = function
+            return self
+
+        def _keeping(self, events):
+            assert events is self
+            return self.function
 
     class Context:
         def receiverStream(self, receiver):

@@ -194,7 +194,7 @@ def test_a_list_that_is_not_taken_any_more(run):
     raised = []
 
     def store() -> None:
-        with pytest.raises(ReceiverStopped, match="3 records were not taken, since the receiver was stopped") as error:
+        with pytest.raises(ReceiverStopped, match="not all of 3 records were taken: the receiver was stopped") as error:
             receiver.store([1, 2, 3])
         raised.append(error.type)
 
@@ -541,18 +541,13 @@ def test_a_chunk_for_which_a_task_has_hardly_room_is_alone() -> None:
 
 
 class FakeTime:
-    """A clock that waiting moves; as the event that a receiver waits for, it never happens."""
+    """The event that a receiver waits for, which never happens."""
 
     def __init__(self) -> None:
-        self.seconds = 100.0
         self.waits: list[float] = []
-
-    def __call__(self) -> float:
-        return self.seconds
 
     def wait(self, seconds: float) -> bool:
         self.waits.append(round(seconds, 6))
-        self.seconds += seconds
         return False
 
     def is_set(self) -> bool:
@@ -561,19 +556,18 @@ class FakeTime:
 
 def test_rate_limit():
     now = FakeTime()
-    limit = RateLimit(10, 1, now)
+    limit = RateLimit(10, 1)
     limit.spend(5, now.wait)
-    now.seconds += 10
-    limit.spend(20, now.wait)
-    unlimited = RateLimit(0, 1, now)
+    limit.spend(25, now.wait)
+    unlimited = RateLimit(0, 1)
     unlimited.spend(10**9, now.wait)
-    assert now.waits == [0.5, 2.0]
+    assert now.waits == [0.5, 1.0, 1.0, 0.5]
     assert (limit.at_once, unlimited.at_once, RateLimit(0.5, 0.2).at_once) == (10, None, 1)
 
 
 def test_what_the_program_can_follow_limits_the_rate_too():
     now = FakeTime()
-    limit, only = RateLimit(10, 1, now), RateLimit(0, 1, now)
+    limit, only = RateLimit(10, 1), RateLimit(0, 1)
     limit.pressed = only.pressed = 5
     limit.spend(10, now.wait)
     only.spend(5, now.wait)
@@ -581,7 +575,33 @@ def test_what_the_program_can_follow_limits_the_rate_too():
     limit.pressed = 50
     limit.spend(10, now.wait)
     assert limit.at_once == 10
-    assert now.waits == [2.0, 1.0, 1.0]
+    assert now.waits == [1.0, 1.0, 1.0, 1.0]
+
+
+def test_a_rate_that_grows_while_somebody_waits():
+    """As when the program was slow once: who waits for a hundred seconds does so no longer."""
+    limit = RateLimit(0, 1)
+    limit.pressed = 1
+    waits = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        limit.pressed = 198
+        return False
+
+    limit.spend(100, wait)
+    assert waits == [1.0, 0.5]
+
+
+def test_nobody_waits_for_a_rate_after_the_end():
+    waits = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return True
+
+    RateLimit(1, 1).spend(100, wait)
+    assert waits == [1.0]
 
 
 class Connection:
@@ -622,7 +642,7 @@ def test_what_is_above_the_rate_waits(put, waits, seen):
     settings = Settings(max_rate=100, block_seconds=0.2)
     source = SocketSource("h", 1, settings) if put is put_lines else custom(Idle(), settings)
     reader: Any = source.reader(Start(report=Status().report), None)
-    reader.limit = RateLimit(100, 0.2, now)
+    reader.limit = RateLimit(100, 0.2)
     there = []
 
     class Waiting(FakeTime):

@@ -40,6 +40,9 @@ class FakeRDD(RDD[Any]):
     def __repr__(self) -> str:
         return "FakeRDD"
 
+    def getNumPartitions(self) -> int:
+        return 1
+
     def glom(self) -> Any:
         return self
 

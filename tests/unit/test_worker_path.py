@@ -23,7 +23,8 @@ def stderr_of(code: str, *arguments: str) -> str:
 
 def test_a_signal_to_the_drivers_group_is_not_for_its_workers() -> None:
     code = "import os, sys; print(os.getpgid(0) == os.getpid(), file=sys.stderr)"
-    assert stderr_of(code).strip() == "True"
+    assert stderr_of(code, "pyspark.one_of_its_workers").strip() == "True"
+    assert stderr_of(code).strip() == "False", "other processes stay in the group that they are in"
 
 
 def test_the_names_of_old_connectors_are_found_in_a_worker() -> None:

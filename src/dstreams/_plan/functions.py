@@ -1,23 +1,23 @@
 """The functions of a plan as they are when a batch begins, as on the old engine, which pickles them for every batch.
 
 A streaming plan is pickled once, and its functions see what the program was then: globals, closures, attributes of
-models, broadcast variables. So the plan carries stand-ins. When a batch begins the real stages are pickled again; where
-that gives other bytes than the plan has, they travel with the batch, in a local property of the query's thread, which
-every task gets. Broadcast variables that they refer to must be known to a worker before it unpickles anything: the
-lists of them in the plan, which every task reads anew, are set to what is referred to now, so that one that was
-destroyed leaves them.
+models, broadcast variables. So the plan carries stand-ins. When a batch begins the real stages are pickled again, and
+where that gives other bytes than the plan has, they go to the workers as a broadcast variable with a mark, by which the
+stand-in finds it. The list of broadcast variables that a stage has in the plan is read anew for every job that computes
+it, on whatever thread: it is set to these bytes and to the variables that the functions refer to now, so that one that
+was destroyed leaves it.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import pickle
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark import TaskContext, cloudpickle
+from pyspark import cloudpickle
+from pyspark.core.broadcast import _broadcastRegistry
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 
 from dstreams._plan.operator import Operator, declare_state
@@ -31,44 +31,48 @@ if TYPE_CHECKING:
 
 __all__ = ["Functions", "Snapshot", "snapshot_of"]
 
-_PROPERTY = "dstreams.functions"
-_INLINE_BYTES = 32 << 10
-"""What is larger goes as a broadcast variable: properties travel with every task."""
+_TRIES = 5
+"""How often something is pickled that another thread of the program is changing just then."""
 
 
 # ---------------------------------------------------------------------- in a worker
 
 
-def _current(number: int, planned: bytes) -> Any:
+def _current(mark: bytes, planned: bytes) -> Any:
     """Unpickle a stage as it was when the batch of this task began; anew for each task, as PySpark does."""
-    context = TaskContext.get()
-    text = None if context is None else context.getLocalProperty(_PROPERTY)
-    entry = json.loads(text).get(str(number)) if text else None
-    if entry is None:
-        return pickle.loads(planned)
-    if "broadcast" in entry:
-        from pyspark.core.broadcast import _from_id
+    for broadcast in list(_broadcastRegistry.values()):  # those of this task only
+        data = _marked(broadcast, mark)
+        if data is not None:
+            return pickle.loads(data)
+    return pickle.loads(planned)
 
-        return pickle.loads(_from_id(entry["broadcast"]).value)
-    return pickle.loads(base64.b64decode(entry["inline"]))
+
+def _marked(broadcast: Broadcast[Any], mark: bytes) -> bytes | None:
+    """What a broadcast variable has after a mark; of others no more is read than their beginning."""
+    if (path := getattr(broadcast, "_path", None)) is not None:
+        with open(path, "rb") as file:
+            if mark not in file.read(2 * len(mark)):
+                return None
+    value = broadcast.value
+    return value[len(mark) :] if isinstance(value, bytes) and value.startswith(mark) else None
 
 
 class _Stage:
     """Stands for a function over the Arrow batches of a partition."""
 
-    def __init__(self, number: int, planned: bytes) -> None:
-        self._number = number
+    def __init__(self, mark: bytes, planned: bytes) -> None:
+        self._mark = mark
         self._planned = planned
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from _current(self._number, self._planned)(batches)
+        yield from _current(self._mark, self._planned)(batches)
 
 
 class _Operator(StatefulProcessor):
     """Stands for a stateful operator."""
 
-    def __init__(self, number: int, planned: bytes) -> None:
-        self._number = number
+    def __init__(self, mark: bytes, planned: bytes) -> None:
+        self._mark = mark
         self._planned = planned
 
     def init(self, handle: StatefulProcessorHandle) -> None:
@@ -78,7 +82,7 @@ class _Operator(StatefulProcessor):
 
     def handleInputRows(self, key: Any, rows: Iterator[Row], timerValues: Any) -> Iterator[Row]:
         if self._real is None:
-            self._real = _current(self._number, self._planned)
+            self._real = _current(self._mark, self._planned)
         return self._real.handle(self._pages, key, rows)
 
     def close(self) -> None:
@@ -99,21 +103,37 @@ class Snapshot:
 def snapshot_of(sc: SparkContext, thing: Any) -> Snapshot:
     """Pickle something as it is now; raises what cloudpickle does."""
     registry = sc._pickled_broadcast_vars
-    registry.clear()
-    try:
-        return Snapshot(cloudpickle.dumps(thing), list(registry))
-    finally:
+    for left in reversed(range(_TRIES)):
         registry.clear()
+        try:
+            return Snapshot(cloudpickle.dumps(thing), list(registry))
+        except RuntimeError:  # a dict changed its size meanwhile: another thread of the program writes to it
+            if not left:
+                raise
+        finally:
+            registry.clear()
+    raise AssertionError("the last try has raised")
 
 
 @dataclass
 class _Planned:
-    """A stage of the plan: what it was then, and the JVM's list of the broadcast variables that its workers know."""
+    """A stage of the plan: what it was then, its mark, and the JVM's list of the broadcast variables of its workers."""
 
     stage: Any
     first: Snapshot
+    mark: bytes
     known: JavaObject
+    own: list[JavaObject]
+    """What PySpark has put into the list itself: the command, where it is large."""
     ids: list[int] | None = None
+
+    def tell(self, broadcasts: list[Broadcast[Any]]) -> None:
+        """Set the list."""
+        java = {broadcast._jbroadcast.id(): broadcast._jbroadcast for broadcast in broadcasts}
+        if self.ids != sorted(java):
+            del self.known[:]  # clear() of py4j fails on an empty list
+            self.known.extend([*self.own, *java.values()])
+            self.ids = sorted(java)
 
 
 class Functions:
@@ -123,13 +143,20 @@ class Functions:
     ----------
     sc : SparkContext
         The program's context.
+
+    Attributes
+    ----------
+    failure : Exception, optional
+        Why the functions of the batch could not be pickled.
     """
 
     def __init__(self, sc: SparkContext) -> None:
+        self.failure: Exception | None = None
         self._sc = sc
+        self._name = uuid.uuid4().hex
         self._planned: list[_Planned] = []
         self._sent: list[Broadcast[Any]] = []
-        self._failure: Exception | None = None
+        self._before: list[Broadcast[Any]] = []
 
     def stage(self, function: Any, apply: Callable[[Any], tuple[DataFrame, JavaObject]]) -> DataFrame:
         """Put a stage into the plan.
@@ -147,52 +174,38 @@ class Functions:
             If it cannot be pickled.
         """
         first = snapshot_of(self._sc, function)
+        mark = f"dstreams {self._name} {len(self._planned)}:".encode()
         kind = _Operator if isinstance(function, Operator) else _Stage
-        frame, python_function = apply(kind(len(self._planned), first.data))
-        self._planned.append(_Planned(function, first, python_function.broadcastVars()))
+        frame, python_function = apply(kind(mark, first.data))
+        known = python_function.broadcastVars()
+        self._planned.append(_Planned(function, first, mark, known, list(known)))
         return frame
 
     def refresh(self) -> None:
-        """Let the batch that begins have the functions as they are now; to be called on the query's thread."""
-        self._failure = None
-        changed: dict[int, dict[str, Any]] = {}
+        """Let the batch that begins have the functions as they are now."""
+        self.failure = None
         sent: list[Broadcast[Any]] = []
-        for number, planned in enumerate(self._planned):
+        for planned in self._planned:
             try:
                 now = snapshot_of(self._sc, planned.stage)
             except Exception as error:
-                self._failure = error
-                return
+                self.failure = error
+                break
             broadcasts = now.broadcasts
             if now.data != planned.first.data:
-                if len(now.data) <= _INLINE_BYTES:
-                    changed[number] = {"inline": base64.b64encode(now.data).decode()}
-                else:
-                    sent.append(self._sc.broadcast(now.data))
-                    changed[number] = {"broadcast": sent[-1]._jbroadcast.id()}
-                    broadcasts = [*broadcasts, sent[-1]]
-            self._tell(planned, broadcasts)
-        self._sc.setLocalProperty(_PROPERTY, json.dumps(changed) if changed else None)  # type: ignore[arg-type]
-        for old in self._sent:
-            old.destroy()
-        self._sent = sent
-
-    @property
-    def failure(self) -> Exception | None:
-        """Why the functions of the batch could not be pickled."""
-        return self._failure
+                sent.append(self._sc.broadcast(planned.mark + now.data))
+                broadcasts = [*broadcasts, sent[-1]]
+            planned.tell(broadcasts)
+        # What the batch before had may still be asked for by a job of the program's own.
+        _destroy(self._before)
+        self._before, self._sent = self._sent, sent
 
     def close(self) -> None:
         """Let go of what was sent to workers."""
-        for old in self._sent:
-            old.destroy()
-        self._sent = []
+        _destroy([*self._before, *self._sent])
+        self._before, self._sent = [], []
 
-    @staticmethod
-    def _tell(planned: _Planned, broadcasts: list[Broadcast[Any]]) -> None:
-        """Set the list of broadcast variables that the workers of a stage are told of."""
-        java = {broadcast._jbroadcast.id(): broadcast._jbroadcast for broadcast in broadcasts}
-        if planned.ids != sorted(java):
-            del planned.known[:]  # clear() of py4j fails on an empty list
-            planned.known.extend(list(java.values()))
-            planned.ids = sorted(java)
+
+def _destroy(broadcasts: list[Broadcast[Any]]) -> None:
+    for broadcast in broadcasts:
+        broadcast.destroy()

@@ -95,7 +95,7 @@ class Batch:
         """RDD of a node at this time, or None where it has none."""
         if node not in self._rdds:
             rdd = self._keep(node, self._make(node))
-            if rdd is not None:
+            if rdd is not None and (node.liftable or node.source is not None):
                 # The program's functions get RDDs without one, as on the old engine: `lookup` looks at all partitions.
                 self._partitioners[node], rdd.partitioner = rdd.partitioner, None
             self._rdds[node] = rdd
@@ -184,7 +184,8 @@ class BatchSide:
     remember_ms : int
         How long the RDDs of a batch are kept for ``slice``, in ms.
     failed : callable
-        Takes the exception of a batch or output that failed, and whether the program ends with it.
+        Takes the exception of a batch or output that failed, and whether the program ends with it; None where it does
+        whatever the settings say.
     watch : callable
         Gets each output with its RDD before the output runs.
 
@@ -204,7 +205,7 @@ class BatchSide:
         functions: Functions,
         bus: ListenerBus,
         remember_ms: int,
-        failed: Callable[[BaseException, bool], None],
+        failed: Callable[[BaseException, bool | None], None],
         watch: Callable[[Output, RDD[Any]], None],
     ) -> None:
         self._sc = sc
@@ -247,8 +248,8 @@ class BatchSide:
         time_ms = when.now_ms
         computed = False  # the state of the batch, without which Spark refuses to commit it
         try:
-            if (failure := self._functions.failure) is not None:
-                raise unpicklable(self._placement, failure) or failure
+            if (unpickled := self._functions.failure) is not None:
+                raise unpicklable(self._placement, unpickled) or unpickled
             frontier = Frontier(self._sc, jdf, self._plan, self._decoder, self._readers)
             batch = Batch(self._sc, when, frontier, self._placement, number, self.reads)
             self.remembered[time_ms] = batch
@@ -257,8 +258,9 @@ class BatchSide:
             computed = True
             jobs = [(output, rdd) for output in self._graph.outputs if (rdd := batch.fixed(output.node)) is not None]
         except BaseException as error:  # SystemExit too: a callback does not end the program, as on the old engine
-            may_commit = (computed or not (self._plan.piped or self.exchanges)) and not strict()
-            self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"), not may_commit)
+            lost = not computed and bool(self._plan.piped or self.exchanges)
+            may_commit = not lost and not strict()
+            self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"), None if lost else not may_commit)
             self._forget(time_ms)
             return may_commit and (not computed or self._complete(batch))
         if self._bus.listens:
@@ -267,10 +269,14 @@ class BatchSide:
             return self._complete(batch)
         self._bus.post("onBatchSubmitted", "batchInfo", replace(info.copy(), _processingStartTime=-1))
         self._bus.post("onBatchStarted", "batchInfo", info.copy())
-        succeeded = [self._run_output(output, rdd, batch, info, strict) for output, rdd in jobs]
+        outcomes = [self._run_output(output, rdd, batch, info) for output, rdd in jobs]
         info._processingEndTime = now_ms()
         self._bus.post("onBatchCompleted", "batchInfo", info)
-        if not all(succeeded) and strict():
+        failures = [failure for failure in outcomes if failure is not None]
+        ends = bool(failures) and strict()  # asked once, since the answer changes when somebody begins to wait
+        for failure in failures:
+            self._failed(failure, ends)
+        if ends:
             self._forget(time_ms)
             return False
         return self._complete(batch)
@@ -300,7 +306,7 @@ class BatchSide:
             try:
                 exchange.complete()
             except Exception as error:
-                self._failed(as_user_error(error, f"batch {batch_name(batch.when.now_ms)}"), True)
+                self._failed(as_user_error(error, f"batch {batch_name(batch.when.now_ms)}"), None)
                 self._forget(batch.when.now_ms)
                 return False
         for node in self._graph.nodes:
@@ -312,10 +318,9 @@ class BatchSide:
         self._forget(batch.when.now_ms)
         return True
 
-    def _run_output(
-        self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo, strict: Callable[[], bool]
-    ) -> bool:
-        """Run an output; False if it failed."""
+    def _run_output(self, output: Output, rdd: RDD[Any], batch: Batch, info: BatchInfo) -> BaseException | None:
+        """Run an output, and return what it failed with."""
+        failure: BaseException | None = None
         report = OutputInfo(info.batchTime(), output.number, output.op, str(output), now_ms())
         info._outputOperationInfos[output.number] = report
         self._bus.post("onOutputOperationStarted", "outputOperationInfo", replace(report))
@@ -328,10 +333,9 @@ class BatchSide:
         except BaseException as error:  # see run()
             failure = as_user_error(error, f"{output} of batch {batch_name(batch.when.now_ms)}")
             report._failureReason = f"{type(failure).__name__}: {failure}"
-            self._failed(failure, strict())
         report._endTime = now_ms()
         self._bus.post("onOutputOperationCompleted", "outputOperationInfo", report)
-        return report._failureReason is None
+        return failure
 
     def _forget(self, time_ms: int) -> None:
         for old in [old for old in self.remembered if old <= time_ms - self._remember_ms]:

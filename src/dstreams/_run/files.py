@@ -106,10 +106,6 @@ class Files:
         """Bytes of a file, or of all files of a folder."""
         return int(self._fs.getContentSummary(self._path(name)).getLength())
 
-    def modified_ms(self, name: str) -> int:
-        """When a file was written, in ms since the epoch."""
-        return int(self._fs.getFileStatus(self._path(name)).getModificationTime())
-
     def read(self, name: str) -> bytes:
         """All bytes of a file."""
         stream = self._fs.open(self._path(name))

@@ -133,7 +133,7 @@ class Frontier:
         readers: Mapping[Any, Reader],
     ) -> None:
         self._sc = sc
-        self._readers = readers
+        self._given = {source: reader.has_data for source, reader in readers.items()}  # the next batch asks them again
         self._decoder = decoder
         self._tagged = bool(plan.piped)
         self._chunks: JavaObject | None = None
@@ -208,8 +208,8 @@ class Frontier:
 
     def _has_input(self, branch: Branch, part: _Part) -> bool:
         """Whether any source of a branch has a partition in this batch: our own say so, Spark's are looked for."""
-        own = [self._readers[source] for source in branch.sources if source in self._readers]
-        if any(reader.has_data for reader in own):
+        own = [self._given[source] for source in branch.sources if source in self._given]
+        if any(own):
             return True
         return len(own) < len(branch.sources) and any(map(_has_partitions, part.members))
 

@@ -134,6 +134,7 @@ class Query:
         self._batch_thread: threading.Thread | None = None
         self._stopping = False
         self._cancelled = False
+        self._context_stopped = False
         self._finished = False
         self._error: BaseException | None = None
         self._jquery: JavaObject | None = None
@@ -143,6 +144,7 @@ class Query:
         self._readers: dict[Source, Reader] = {}
         self._functions = Functions(sc)
         self._awaited = False
+        self._pending_ms: int | None = None
         self._on_failure = _on_failure(sc)
         self._backpressure = backpressure_of(sc._conf.get, interval_ms)
         self._estimators: dict[int, tuple[RateLimit, RateEstimator]] = {}
@@ -155,6 +157,7 @@ class Query:
                 self.clock.may_go_on = self._still_the_driver
                 if times := recovery.times():
                     self.clock.resume(*times)
+                    self._pending_ms = times[2]
             self.placement = place(graph, plan_context(sc, parallelism))
             session = private_session(sc, checkpoint)
             tick = TickReader(self.clock, self._functions.refresh)
@@ -284,7 +287,8 @@ class Query:
         due_ms, begun_ms = self.clock.begun() or (now_ms(),) * 2
         info = BatchInfo(Time(when.now_ms), due_ms, inputs, _processingStartTime=begun_ms)
         try:
-            committed = self.batches.run(jdf, number, when, info, self._ends_with_a_failure)
+            again = when.now_ms == self._pending_ms
+            committed = self.batches.run(jdf, number, when, info, lambda: self._ends_with_a_failure(again))
         finally:
             self._batch_thread = None
             self.clock.complete()
@@ -298,6 +302,7 @@ class Query:
     def _source_failed(self, error: Exception) -> None:
         """End the query, whose next batch cannot be made; nothing of it is committed."""
         if self._sc._jsc is None or self._sc._jsc.sc().isStopped():  # that is all there is to say of it
+            self._context_stopped = True
             self._hush()
         else:
             self._batch_failed(as_user_error(error, "the streaming query"))
@@ -334,7 +339,7 @@ class Query:
         if self._level is None:
             self._level = set_level(self._sc, BATCHES, "OFF")
 
-    def _ends_with_a_failure(self) -> bool:
+    def _ends_with_a_failure(self, again: bool) -> bool:
         """Whether the program ends when a function of it fails, so that the next start runs the batch again.
 
         Not without a checkpoint directory, as on the old engine. With one, where somebody waits for the end: who does
@@ -342,15 +347,16 @@ class Query:
         """
         if self._checkpoint is None or (self._on_failure == "continue" and not self._cancelled):
             return False
-        return self._cancelled or self._on_failure == "stop" or self._awaited
+        # A batch that is run again may fail before the program has come to where it waits.
+        return self._cancelled or self._on_failure == "stop" or self._awaited or again
 
-    def _batch_failed(self, error: BaseException, ends: bool = True) -> None:
+    def _batch_failed(self, error: BaseException, ends: bool | None = None) -> None:
         """Keep the error for awaitTermination, unless it is that of a batch that was cut off by a stop."""
         if self._cancelled:
             return
         error = self._explained(error)
         log.error("%s: %s", type(error).__name__, error)
-        if self._checkpoint is not None and not isinstance(error, CheckpointError):
+        if self._checkpoint is not None and ends is not None:
             advice = _ENDS if ends else _GOES_ON
             log.error("%s", advice)
             if hasattr(error, "add_note"):  # since Python 3.11
@@ -488,17 +494,21 @@ class Query:
             error = self._explained(as_user_error(failure, "the streaming query"))
         self.clock.abandon()  # a graceful stop that waits for one more batch waits in vain
         if not self._stopping:
-            if self._sc._jsc is None or (isinstance(error, DStreamError) and "shut down" in str(error)):
+            if (
+                self._context_stopped
+                or self._sc._jsc is None
+                or (isinstance(error, DStreamError) and "shut down" in str(error))
+            ):
                 error = None
             self._finish(error)
 
     def _finish(self, error: BaseException | None) -> None:
         self.clock.abandon()
+        for exchange in self.batches.exchanges:
+            self._quietly(exchange.close)
         if self._level is not None and self._sc._jsc is not None:
             set_level(self._sc, BATCHES, self._level)
             self._level = None
-        for exchange in self.batches.exchanges:
-            self._quietly(exchange.close)
         for reader in self._readers.values():
             self._quietly(reader.stop)
         for source in self._sources:

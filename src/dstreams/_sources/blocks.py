@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +13,8 @@ __all__ = ["Block", "Collector", "RateLimit", "pickled"]
 
 _BLOCK_RECORDS = 2_000
 _BLOCK_BYTES = 1 << 20
+_SLICE_SECONDS = 1.0
+"""A wait for a rate is at most so long before the rate is looked at again."""
 _PLAIN = (str, bytes, int, float, bool, type(None))
 """Kinds of records that can always be pickled."""
 
@@ -119,8 +120,6 @@ class RateLimit:
         Records per second; 0 for no limit.
     seconds : float
         Records of so much time may come at once.
-    now : callable
-        Gives the time in seconds.
 
     Attributes
     ----------
@@ -128,12 +127,10 @@ class RateLimit:
         Rate that the program can follow, where that is measured; the smaller of the two counts.
     """
 
-    def __init__(self, rate: float, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, seconds: float) -> None:
         self.pressed: float | None = None
         self._rate = rate
         self._seconds = seconds
-        self._now = now
-        self._free = 0.0
 
     @property
     def at_once(self) -> int | None:
@@ -149,13 +146,13 @@ class RateLimit:
         records : int
             How many were taken.
         wait : callable
-            Waits so many seconds.
+            Waits so many seconds; true if there is nothing more to wait for.
         """
-        rate = self._current()
-        if rate is not None:
-            now = self._now()
-            self._free = max(now, self._free) + records / rate
-            wait(self._free - now)
+        left = float(records)
+        while left > 0 and (rate := self._current()) is not None:  # which may have changed meanwhile
+            if wait(min(left / rate, _SLICE_SECONDS)):
+                return
+            left -= _SLICE_SECONDS * rate
 
     def _current(self) -> float | None:
         rates = [rate for rate in (self._rate, self.pressed) if rate]

@@ -72,16 +72,17 @@ class _Directory(NativeSource):
         born = F.timestamp_millis(F.lit(self._created_ms))
         # A name, or a pattern, stands for directories: a file that it matches lies one level higher than theirs.
         path = F.regexp_replace("_metadata.file_path", "^[^/]*(//[^/]*)?/", "")  # without scheme and host
-        inside = F.size(F.split(path, "/")) == self._depth(session.sparkContext) + 1
+        inside = F.size(F.split(path, "/")).isin([depth + 1 for depth in self._depths(session.sparkContext)])
         frame = reader.load(_as_glob(self.directory)).where((F.col(self.modified) > born) & inside)
         return frame.select(*self._columns())
 
-    def _depth(self, sc: SparkContext) -> int:
-        """Number of names in the full path of the directory."""
+    def _depths(self, sc: SparkContext) -> set[int]:
+        """Number of names in the full path of a directory; several where the alternatives of a pattern differ."""
         jvm = sc._jvm
         assert jvm is not None and sc._jsc is not None
-        path = jvm.org.apache.hadoop.fs.Path(self.directory)
-        return int(path.getFileSystem(sc._jsc.hadoopConfiguration()).makeQualified(path).depth())
+        paths = [jvm.org.apache.hadoop.fs.Path(name) for name in _alternatives(self.directory)]
+        conf = sc._jsc.hadoopConfiguration()
+        return {int(path.getFileSystem(conf).makeQualified(path).depth()) for path in paths}
 
     def _columns(self) -> list[str]:
         raise AssertionError("each kind of directory names its columns")
@@ -129,6 +130,15 @@ def _as_glob(directory: str) -> str:
     if re.search(r"[\[\]{}*?\\]", directory) or at is None:
         return directory
     return f"{head}{slash}{name[:at]}[{name[at]}]{name[at + 1 :]}"
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Patterns without ``{a,b}`` that together mean the same."""
+    found = re.search(r"\{([^{}]*)\}", pattern)
+    if found is None:
+        return [pattern]
+    each = (pattern[: found.start()] + part + pattern[found.end() :] for part in found[1].split(","))
+    return [name for one in each for name in _alternatives(one)]
 
 
 class TextFileSource(_Directory):

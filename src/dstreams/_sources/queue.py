@@ -92,7 +92,9 @@ class QueueSource(DriverSource):
             return sc.parallelize([], 1)
         try:
             first, *others = (self._rdd(sc, part) for part in parts)
-            return sc.union([first, *others]) if others else first
+            rdd = sc.union([first, *others]) if others else first
+            rdd.getNumPartitions()  # so that what is wrong with it fails its batch, and not the query
+            return rdd
         except Exception as error:
             return failing_rdd(sc, f"queueStream: element {n} could not be computed: {_reason(error)}")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from py4j.protocol import Py4JError
 from pyspark import RDD
+from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, NoOpSerializer
 from pyspark.sql import DataFrame, SparkSession
 
@@ -110,6 +111,7 @@ def reader_frame(
     failed : callable, optional
         Gets what making a batch raised, and tells it; without it Spark does.
     """
+    ensure_callback_server_started(session.sparkContext._gateway)  # the JVM may call before the query is started
     jvm = session.sparkContext._jvm
     source = _JavaSource(session, reader, due, failed)
     relation = java(jvm, f"{_SPARK}execution.streaming.runtime.StreamingExecutionRelation")

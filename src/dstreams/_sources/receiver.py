@@ -39,6 +39,8 @@ PARTITION_RECORDS = 2_000
 """A batch of no more records than this is one partition; a larger one is cut for all cores."""
 PARTITION_BYTES = 16 << 20
 """A partition travels inside its task, and Spark sends no task of more than spark.rpc.message.maxSize (128 MiB)."""
+_BLOCK_OVERHEAD = 120
+"""Bytes that a block takes beside its data, which is much where each has one record."""
 STOP_SECONDS = 2.0
 """How long a receiver that is stopped may take to write down what it has just read."""
 
@@ -200,7 +202,7 @@ class ReceiverReader(Reader):
                 block = self._blocks.popleft()
                 self._base += block.records
                 self._waiting -= block.records
-                self._waiting_bytes -= len(block.data)
+                self._waiting_bytes -= len(block.data) + _BLOCK_OVERHEAD
             self._room.notify_all()
         if self._ahead is not None:
             try:
@@ -272,7 +274,7 @@ class ReceiverReader(Reader):
     def _keep(self, block: Block) -> None:
         self._blocks.append(block)
         self._waiting += block.records
-        self._waiting_bytes += len(block.data)
+        self._waiting_bytes += len(block.data) + _BLOCK_OVERHEAD
 
     def _write_ahead(self, group: list[Block]) -> bool:
         """Write blocks down, however long that takes; False if the receiver was stopped before it was possible."""

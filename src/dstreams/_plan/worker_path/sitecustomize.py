@@ -36,8 +36,9 @@ for _entry in list(sys.path):
         sys.path.remove(_entry)
         sys.path.append(_entry)
 
-with suppress(OSError):  # a signal to the whole group is the driver's to answer; PySpark's daemon does the same
-    os.setpgid(0, 0)
+if any(argument.startswith("pyspark.") for argument in sys.orig_argv):
+    with suppress(OSError):  # a signal to the whole group is the driver's to answer; PySpark's daemon does the same
+        os.setpgid(0, 0)
 
 # The process in which Spark asks a stateful operator for its state's schema tells its life on standard output.
 if any(argument.endswith("transform_with_state_driver_worker") for argument in sys.orig_argv):
