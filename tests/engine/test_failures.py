@@ -172,6 +172,18 @@ def test_queue_element_that_cannot_be_computed(streaming, spark_context):
 # ---------------------------------------------------------------------- at start
 
 
+def test_queue_element_whose_files_are_missing(streaming, spark_context, tmp_path):
+    """Known only when its partitions are asked for: its batch is lost, and not the query."""
+    ssc = streaming()
+    elements = [spark_context.textFile(str(tmp_path / "absent")), spark_context.parallelize(["there"])]
+    lines = Output(ssc.queueStream(elements, default=spark_context.parallelize(["more"])))
+    ssc.start()
+    assert "Input path does not exist" in str(error_of(ssc))
+    lines.wait_for_batches(2)
+    ssc.stop(stopSparkContext=False)
+    assert lines.elements[:2] == ["there", "more"]
+
+
 def test_function_that_cannot_be_pickled(streaming):
     ssc = streaming()
     lock = threading.Lock()

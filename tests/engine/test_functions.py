@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections import defaultdict, namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,13 @@ PROGRAMS = {
         .updateStateByKey(lambda new, old: model.predict(sum(new)))
         .map(lambda kv: kv[1])
     ),
+    "before and after the batch side": lambda ssc, model: (
+        pairs_of(ssc)
+        .mapValues(model.predict)
+        .transform(lambda rdd: rdd)
+        .updateStateByKey(lambda new, old: sum(new))
+        .map(lambda kv: kv[1])
+    ),
     "on the batch side": lambda ssc, model: (
         pairs_of(ssc).transform(lambda rdd: rdd).map(lambda kv: model.predict(kv[1]))
     ),
@@ -158,6 +166,48 @@ def test_broadcast_variables_that_are_bound_anew(streaming, spark_context, by_va
     plain.wait_for_batches(BATCHES)
     ssc.stop(stopSparkContext=False)
     assert plain.elements[:BATCHES] == state.elements[:BATCHES] == list(range(1, BATCHES + 1))
+
+
+def test_functions_of_megabytes(streaming, by_value, tmp_path):
+    """PySpark makes a broadcast variable of such a function, and ours are not the only ones in its list."""
+    ssc = streaming()
+    ssc.sparkContext.setCheckpointDir(str(tmp_path))
+    ballast = [bytes(range(256)) * (8 << 10)]
+    pairs = ssc.queueStream([[("k", 1)]] * 50)
+    size = lambda value: value * len(ballast[0])  # noqa: E731
+    plain = Output(pairs.map(lambda kv: size(kv[1])))
+    state = Output(pairs.updateStateByKey(lambda new, old: sum(map(size, new))).map(lambda kv: kv[1]))
+
+    def grow(rdd: Any) -> None:
+        ballast[0] += b"."
+
+    pairs.foreachRDD(grow)
+    ssc.start()
+    plain.wait_for_batches(3)
+    ssc.stop(stopSparkContext=False)
+    assert plain.elements[:3] == state.elements[:3] == [(2 << 20) + n for n in range(3)]
+
+
+def test_jobs_of_a_programs_own_threads_have_the_functions_of_their_batch(streaming, by_value):
+    """An output that runs its jobs in a pool of threads, where nothing is known of the thread that began the batch."""
+    model = Model()
+    ssc = streaming()
+    seen: list[list[int]] = []
+    done = threading.Event()
+
+    def look(rdd: Any) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            jobs = [pool.submit(rdd.map(lambda value, n=n: value * n).sum) for n in (1, 10)]
+            seen.append([job.result() for job in jobs])
+        model.weight += 1
+        if len(seen) == 3:
+            done.set()
+
+    pairs_of(ssc).map(lambda kv: model.predict(kv[1])).foreachRDD(look)
+    ssc.start()
+    assert done.wait(200)
+    ssc.stop(stopSparkContext=False)
+    assert seen[:3] == [[1, 10], [2, 20], [3, 30]]
 
 
 def test_a_function_that_cannot_be_pickled_any_more_fails_its_batch(streaming, by_value):

@@ -236,6 +236,18 @@ def test_names_and_patterns_stand_for_directories_and_not_for_files(streaming, t
     assert sorted(binary.elements) == [b"f\n", b"g\n"]
 
 
+def test_a_pattern_whose_alternatives_lie_on_different_levels(streaming, tmp_path):
+    for folder in ("near", "far/away"):
+        (tmp_path / folder).mkdir(parents=True)
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.textFileStream(str(tmp_path / "{near,far/away}")))
+    ssc.start()
+    output.wait_for_more(1)
+    drop(tmp_path / "near", "x", b"one\n")
+    drop(tmp_path / "far" / "away", "x", b"two\n")
+    output.wait_for(lambda o: sorted(o.elements) == ["one", "two"])
+
+
 def test_glob_of_directories(streaming, tmp_path):
     for name in ("day-1", "day-2"):
         (tmp_path / name).mkdir()

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Functions", "Snapshot", "snapshot_of"]
 
+_PLANNED_BYTES = 1 << 19
+"""What is larger is in no plan. PySpark would make a broadcast variable of it (from 1 MiB), which the process that is
+asked for the schema of a state cannot read."""
 _TRIES = 5
 """How often something is pickled that another thread of the program is changing just then."""
 
@@ -38,12 +41,13 @@ _TRIES = 5
 # ---------------------------------------------------------------------- in a worker
 
 
-def _current(mark: bytes, planned: bytes) -> Any:
+def _current(mark: bytes, planned: bytes | None) -> Any:
     """Unpickle a stage as it was when the batch of this task began; anew for each task, as PySpark does."""
     for broadcast in list(_broadcastRegistry.values()):  # those of this task only
         data = _marked(broadcast, mark)
         if data is not None:
             return pickle.loads(data)
+    assert planned is not None, "a large stage is always sent"
     return pickle.loads(planned)
 
 
@@ -60,7 +64,7 @@ def _marked(broadcast: Broadcast[Any], mark: bytes) -> bytes | None:
 class _Stage:
     """Stands for a function over the Arrow batches of a partition."""
 
-    def __init__(self, mark: bytes, planned: bytes) -> None:
+    def __init__(self, mark: bytes, planned: bytes | None) -> None:
         self._mark = mark
         self._planned = planned
 
@@ -71,7 +75,7 @@ class _Stage:
 class _Operator(StatefulProcessor):
     """Stands for a stateful operator."""
 
-    def __init__(self, mark: bytes, planned: bytes) -> None:
+    def __init__(self, mark: bytes, planned: bytes | None) -> None:
         self._mark = mark
         self._planned = planned
 
@@ -117,22 +121,32 @@ def snapshot_of(sc: SparkContext, thing: Any) -> Snapshot:
 
 @dataclass
 class _Planned:
-    """A stage of the plan: what it was then, its mark, and the JVM's list of the broadcast variables of its workers."""
+    """A stage, its mark, what the plan has of it, the list of its broadcast variables in the JVM, and what was sent."""
 
     stage: Any
-    first: Snapshot
     mark: bytes
+    data: bytes | None
     known: JavaObject
-    own: list[JavaObject]
-    """What PySpark has put into the list itself: the command, where it is large."""
+    sent: bytes | None = None
+    broadcast: Broadcast[bytes] | None = None
     ids: list[int] | None = None
 
-    def tell(self, broadcasts: list[Broadcast[Any]]) -> None:
-        """Set the list."""
+    def refresh(self, sc: SparkContext) -> Broadcast[bytes] | None:
+        """Let the workers have the stage as it is now; give what nobody needs after this batch."""
+        now = snapshot_of(sc, self.stage)
+        needed = None if now.data == self.data else now.data
+        retired = None
+        if needed != self.sent:
+            retired, self.sent = self.broadcast, needed
+            self.broadcast = None if needed is None else sc.broadcast(self.mark + needed)
+        self._tell(now.broadcasts if self.broadcast is None else [*now.broadcasts, self.broadcast])
+        return retired
+
+    def _tell(self, broadcasts: list[Broadcast[Any]]) -> None:
         java = {broadcast._jbroadcast.id(): broadcast._jbroadcast for broadcast in broadcasts}
         if self.ids != sorted(java):
             del self.known[:]  # clear() of py4j fails on an empty list
-            self.known.extend([*self.own, *java.values()])
+            self.known.extend(java.values())
             self.ids = sorted(java)
 
 
@@ -155,8 +169,7 @@ class Functions:
         self._sc = sc
         self._name = uuid.uuid4().hex
         self._planned: list[_Planned] = []
-        self._sent: list[Broadcast[Any]] = []
-        self._before: list[Broadcast[Any]] = []
+        self._retired: list[Broadcast[bytes]] = []
 
     def stage(self, function: Any, apply: Callable[[Any], tuple[DataFrame, JavaObject]]) -> DataFrame:
         """Put a stage into the plan.
@@ -173,39 +186,33 @@ class Functions:
         Exception
             If it cannot be pickled.
         """
-        first = snapshot_of(self._sc, function)
+        data: bytes | None = snapshot_of(self._sc, function).data
+        if data is not None and len(data) > _PLANNED_BYTES:
+            data = None
         mark = f"dstreams {self._name} {len(self._planned)}:".encode()
         kind = _Operator if isinstance(function, Operator) else _Stage
-        frame, python_function = apply(kind(mark, first.data))
-        known = python_function.broadcastVars()
-        self._planned.append(_Planned(function, first, mark, known, list(known)))
+        frame, python_function = apply(kind(mark, data))
+        self._planned.append(_Planned(function, mark, data, python_function.broadcastVars()))
         return frame
 
     def refresh(self) -> None:
         """Let the batch that begins have the functions as they are now."""
         self.failure = None
-        sent: list[Broadcast[Any]] = []
-        for planned in self._planned:
-            try:
-                now = snapshot_of(self._sc, planned.stage)
-            except Exception as error:
-                self.failure = error
-                break
-            broadcasts = now.broadcasts
-            if now.data != planned.first.data:
-                sent.append(self._sc.broadcast(planned.mark + now.data))
-                broadcasts = [*broadcasts, sent[-1]]
-            planned.tell(broadcasts)
         # What the batch before had may still be asked for by a job of the program's own.
-        _destroy(self._before)
-        self._before, self._sent = self._sent, sent
+        _destroy(self._retired)
+        try:
+            for planned in self._planned:
+                if (retired := planned.refresh(self._sc)) is not None:
+                    self._retired.append(retired)
+        except Exception as error:
+            self.failure = error
 
     def close(self) -> None:
         """Let go of what was sent to workers."""
-        _destroy([*self._before, *self._sent])
-        self._before, self._sent = [], []
+        _destroy(self._retired)
+        _destroy([planned.broadcast for planned in self._planned if planned.broadcast is not None])
 
 
-def _destroy(broadcasts: list[Broadcast[Any]]) -> None:
-    for broadcast in broadcasts:
-        broadcast.destroy()
+def _destroy(broadcasts: list[Broadcast[bytes]]) -> None:
+    while broadcasts:
+        broadcasts.pop().destroy()
