@@ -1,5 +1,7 @@
 """The checkpoint directory that a program names: the checkpoint location of its query, and who may use it.
 
+A directory in which others have files, ``"."`` being the most usual, keeps them: there the location is a folder in it.
+
 What takes the place of files in it is prepared below ``_dstreams/next`` and then put there in steps that are listed in
 a file of their own: a program that dies meanwhile leaves either the old or, after the next start, the new state of
 things. What was there is kept once, in ``_dstreams/previous``.
@@ -11,9 +13,10 @@ import hashlib
 import json
 import logging
 import os
+import re
 import socket
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dstreams._run.files import Files, jvm_reason
 from dstreams._run.program import OURS, Program, read_program
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOG", "NEXT", "OWNER", "PREVIOUS", "STEPS", "Ownership", "aside", "directory_name", "exchange_folder", "files_of",
-    "finish_swap", "folder_name", "move_names", "open_directory", "read_directory", "swap", "used",
+    "finish_swap", "folder_name", "home", "move_names", "open_directory", "read_directory", "swap", "used",
 ]  # fmt: skip
 
 try:
@@ -33,12 +36,17 @@ except ImportError:  # on Windows; there the owner's token alone tells a second 
     fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger("dstreams")
+_F = TypeVar("_F", bound=Files)
 
 NEXT = f"{OURS}/next"
 PREVIOUS = f"{OURS}/previous"
 LOG = f"{OURS}/log"
 STEPS = f"{NEXT}/steps"
 OWNER = f"{OURS}/owner"
+HOME = "dstreams-checkpoint"
+"""Checkpoint location in a directory where others have files, so that Spark's names cannot meet theirs."""
+_NOBODYS = re.compile(r"\..*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Hidden files, and the folders that a SparkContext makes in its checkpoint directory."""
 _QUERY = ("metadata", "offsets", "commits", "sources", "state")
 """What a query keeps in its checkpoint location."""
 
@@ -62,7 +70,8 @@ def open_directory(sc: SparkContext, directory: str, shared: bool = False) -> st
     """
     path = directory_name(directory)
     try:
-        files = files_of(sc, path)
+        named = files_of(sc, path)
+        files = home(named)
         files.can_write()
     except Exception as error:
         raise DStreamValueError(
@@ -71,6 +80,8 @@ def open_directory(sc: SparkContext, directory: str, shared: bool = False) -> st
         ) from None
     if not shared:
         sc.setCheckpointDir(files.root)
+    if files is not named:
+        log.info("checkpoint: %s has files of others, so this program's are in %s", named.root, files.root)
     return files.root
 
 
@@ -85,6 +96,25 @@ def files_of(sc: SparkContext, directory: str) -> Files:
     """Files of a directory, with the Hadoop settings of a SparkContext."""
     assert sc._jvm is not None and sc._jsc is not None
     return Files(sc._jvm, sc._jsc.hadoopConfiguration(), directory)
+
+
+def home(files: _F) -> _F:
+    """Where the checkpoint location of a program is that names a directory.
+
+    Parameters
+    ----------
+    files : Files
+        Files of the directory, which need not exist.
+
+    Returns
+    -------
+    Files
+        The same, or those of a folder in it, where the directory is neither empty nor the checkpoint location of a
+        program of ours, which has a folder with its owner and its program.
+    """
+    if files.names(OURS) or all(_NOBODYS.fullmatch(name) for name in files.names()):
+        return files
+    return files.below(HOME)
 
 
 def folder_name(id: str) -> str:
@@ -113,7 +143,8 @@ def read_directory(files: Files) -> tuple[Program, bytes] | None:
             finish_swap(files)
             owner.release()
         found = read_program(files)
-        names = files.names()
+        named = files.below("..") if files.root.endswith(f"/{HOME}") else files
+        names = named.names() if found is None else []
     except DStreamError:
         raise
     except Exception as error:
@@ -121,7 +152,7 @@ def read_directory(files: Files) -> tuple[Program, bytes] | None:
     if found is None:
         if any(name.startswith("checkpoint-") and name[11:].split(".")[0].isdigit() for name in names):
             raise CheckpointError.old_engine(files.root)
-        if "offsets" in names:
+        if "offsets" in names and _is_of_a_query(named):
             raise CheckpointError.unreadable(
                 files.root,
                 "it is the checkpoint location of a query, but no program is saved in it: it belongs to another "
@@ -130,13 +161,24 @@ def read_directory(files: Files) -> tuple[Program, bytes] | None:
     return found
 
 
+def _is_of_a_query(files: Files) -> bool:
+    """Whether a directory is the checkpoint location of a query, and does not only have names that one has too."""
+    try:
+        return "id" in json.loads(files.read("metadata"))
+    except Exception:
+        return False
+
+
 # ---------------------------------------------------------------------- changing what is there
 
 
 def aside(files: Files) -> None:
     """Let a program that starts anew begin with nothing, as on the old engine; what was there is kept once."""
     old = used(files)
-    if old:
+    if old and files.exists(PREVIOUS) and not any(name.isdigit() for name in files.names("commits")):
+        for name in old:  # what was there before is worth more than what has done nothing
+            files.delete(name)
+    elif old:
         swap(files, old)
         log.warning(
             "%s holds an earlier run, which this program does not go on with (StreamingContext.getOrCreate does); it "

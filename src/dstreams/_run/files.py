@@ -11,6 +11,7 @@ from dstreams._java import java
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject, JVMView
+    from typing_extensions import Self
 
 __all__ = ["Files", "hadoop_files", "jvm_reason", "local_path"]
 
@@ -87,9 +88,9 @@ class Files:
         self.root = str(self._fs.makeQualified(path).toString())
         self.local = self.root.startswith("file:")
 
-    def below(self, name: str) -> Files:
+    def below(self, name: str) -> Self:
         """Files of a folder."""
-        return Files(self._jvm, self._conf, f"{self.root}/{name}")
+        return type(self)(self._jvm, self._conf, f"{self.root}/{name}")
 
     def names(self, folder: str = "") -> list[str]:
         """Names in a folder, sorted; none if there is no such folder."""

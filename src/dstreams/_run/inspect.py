@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from pyspark import SparkContext
 
-from dstreams._run.checkpoint import STEPS, read_directory
+from dstreams._run.checkpoint import STEPS, home, read_directory
 from dstreams._run.files import Files, jvm_reason
 from dstreams._run.holdings import Holdings, Interrupted
 from dstreams.errors import DStreamStateError, DStreamValueError
@@ -52,6 +52,7 @@ def inspect(sc: SparkContext, directory: str, now_ms: int | None = None) -> str:
         raise DStreamValueError(f"{directory}: {jvm_reason(error)}") from None
     if not found:
         raise DStreamValueError(f"no such directory: {directory}")
+    files = home(files)
     if files.exists(STEPS):
         return Interrupted(files, now_ms).text()
     saved = read_directory(files)
@@ -67,10 +68,6 @@ class Unchanged(Files):
         """Whether there is such a directory."""
         path = self._path("")
         return bool(self._fs.exists(path)) and bool(self._fs.getFileStatus(path).isDirectory())
-
-    def below(self, name: str) -> Unchanged:
-        """Files of a folder."""
-        return Unchanged(self._jvm, self._conf, f"{self.root}/{name}")
 
     def make_folder(self, name: str) -> NoReturn:
         """Refuse; all that writes begins with this or deletes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dstreams._run.checkpoint import PREVIOUS, files_of, read_directory
+from dstreams._run.checkpoint import PREVIOUS, files_of, home, read_directory
 from dstreams._run.program import read_graph
 from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query
@@ -45,7 +45,7 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
     UpgradeError
         If the state cannot be spread anew; nothing has been changed then.
     """
-    files = files_of(sc, directory)
+    files = home(files_of(sc, directory))
     found = read_directory(files)
     if found is None:
         raise DStreamValueError(f"{files.root} holds no program of dstreams")
