@@ -379,6 +379,9 @@ def test_no_program(tmp_path, tell):
     with pytest.raises(DStreamValueError, match=r"holds no program of dstreams$"):
         tell(tmp_path)
     (tmp_path / "offsets").mkdir()
+    with pytest.raises(DStreamValueError, match=r"holds no program of dstreams$"):  # anybody may have such a folder
+        tell(tmp_path)
+    (tmp_path / "metadata").write_text('{"id":"68a2fbc4-0bb7-4f0c-9e0d-1d2c3b4a5968"}')
     with pytest.raises(CheckpointError, match="no program is saved in it"):
         tell(tmp_path)
     (tmp_path / "checkpoint-1795598258000.bk").touch()

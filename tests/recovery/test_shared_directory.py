@@ -58,9 +58,9 @@ def test_files_of_a_project_stay(spark_context, shared, caplog):
 
 def test_a_program_is_made_where_a_project_is(spark_context, shared):
     before = files_below(shared)
-    ssc = StreamingContext.getOrCreate(str(shared), lambda: counted(spark_context, shared, "made"))
+    ssc = StreamingContext.getOrCreate(str(shared), lambda: counted(spark_context, shared, "made here"))
     run_for(ssc, 1)
-    assert collected["made/state"][0][1] == [("a", 1)]
+    assert collected["made here/state"][0][1] == [("a", 1)]
     assert theirs(shared) == before
 
 

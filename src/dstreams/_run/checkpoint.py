@@ -143,7 +143,8 @@ def read_directory(files: Files) -> tuple[Program, bytes] | None:
             finish_swap(files)
             owner.release()
         found = read_program(files)
-        named = files.below("..") if files.root.endswith(f"/{HOME}") else files
+        root = files.root.removesuffix(f"/{HOME}")  # what the program has named decides what may be begun here
+        named = files if root == files.root else files.below("..")
         names = named.names() if found is None else []
     except DStreamError:
         raise
@@ -151,10 +152,10 @@ def read_directory(files: Files) -> tuple[Program, bytes] | None:
         raise CheckpointError.unreadable(files.root, jvm_reason(error)) from None
     if found is None:
         if any(name.startswith("checkpoint-") and name[11:].split(".")[0].isdigit() for name in names):
-            raise CheckpointError.old_engine(files.root)
+            raise CheckpointError.old_engine(root)
         if "offsets" in names and _is_of_a_query(named):
             raise CheckpointError.unreadable(
-                files.root,
+                root,
                 "it is the checkpoint location of a query, but no program is saved in it: it belongs to another "
                 f"Structured Streaming job, or the files {OURS}/program-* have been deleted. Use another directory.",
             )

@@ -52,13 +52,13 @@ def inspect(sc: SparkContext, directory: str, now_ms: int | None = None) -> str:
         raise DStreamValueError(f"{directory}: {jvm_reason(error)}") from None
     if not found:
         raise DStreamValueError(f"no such directory: {directory}")
-    files = home(files)
-    if files.exists(STEPS):
-        return Interrupted(files, now_ms).text()
-    saved = read_directory(files)
+    ours = home(files)
+    if ours.exists(STEPS):
+        return Interrupted(ours, now_ms).text()
+    saved = read_directory(ours)
     if saved is None:
         raise DStreamValueError(f"{files.root} holds no program of dstreams")
-    return Holdings(sc, files, saved[0], now_ms).text()
+    return Holdings(sc, ours, saved[0], now_ms).text()
 
 
 class Unchanged(Files):

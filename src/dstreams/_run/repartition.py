@@ -45,10 +45,11 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
     UpgradeError
         If the state cannot be spread anew; nothing has been changed then.
     """
-    files = home(files_of(sc, directory))
+    named = files_of(sc, directory)
+    files = home(named)
     found = read_directory(files)
     if found is None:
-        raise DStreamValueError(f"{files.root} holds no program of dstreams")
+        raise DStreamValueError(f"{named.root} holds no program of dstreams")
     program, payload = found
     changed = replace(program, parallelism=partitions)
     graph = read_graph(files, changed, payload)
