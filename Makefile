@@ -27,10 +27,10 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs parity bench bench-quick bench-memory bench-scaling bench-start soak dist clean
+.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets soak dist clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## create .venv with dstreams and what its tests need, find or install Java
 
@@ -98,6 +98,9 @@ bench-scaling: $(READY) ## measure on one core, on two, and on a cluster of one 
 
 bench-start: $(READY) $(CLASSES) ## measure what starting costs: contexts, programs, a test, a restart
 	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/start.py $(ARGS)
+
+bench-sockets: $(READY) $(CLASSES) ## measure socket programs at batches of a second, and how many lines a second they take
+	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/sockets.py $(ARGS)
 
 # For example: make soak MINUTES=10
 MINUTES := 45

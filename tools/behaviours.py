@@ -126,7 +126,7 @@ SCALA: dict[str, list[tuple[str, str, bool, str]]] = {
             "Receiver",
             "receiver.Receiver",
             True,
-            "runs beside the driver; `store` takes a record, a list or an iterator",
+            "runs in the driver; `store` takes a record, a list or an iterator",
         ),
         (
             "StreamingContext.socketStream(host, port, converter, level)",

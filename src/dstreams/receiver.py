@@ -73,7 +73,7 @@ class Receiver(Generic[T]):
         """End what :meth:`onStart` has started."""
 
     def preferredLocation(self) -> str | None:
-        """Accepted for compatibility: a receiver runs beside the driver."""
+        """Accepted for compatibility: a receiver runs in the driver."""
         return None
 
     # ------------------------------------------------------------------ what it can call

@@ -1,4 +1,4 @@
-"""Where streams come from that something beside the driver receives: sockets, and receivers of the program's own."""
+"""Where streams come from that the driver receives: sockets, and receivers of the program's own."""
 
 from __future__ import annotations
 

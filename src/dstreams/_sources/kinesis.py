@@ -1,4 +1,4 @@
-"""Records of a Kinesis stream: one thread per shard beside the driver, sequence numbers in the query's offset log.
+"""Records of a Kinesis stream: one thread per shard in the driver, sequence numbers in the query's offset log.
 
 Kinesis cannot say where a shard ends now; who wants to know must read it. So the shards are read where the offsets are
 made, and the records travel to the tasks as those of receivers do. A batch that is run again
