@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyspark import SparkConf, SparkContext
 
+from dstreams._insides import lacking
 from dstreams._plan.default_partitions import DefaultPartitions
 from dstreams._plan.graph import Graph, Node, call_site
 from dstreams._plan.identity import match
@@ -123,6 +124,11 @@ class StreamingContext(Inputs):
 
     def __reduce__(self) -> NoReturn:
         raise DStreamTypeError("a StreamingContext lives in the driver and cannot be sent to workers")
+
+    if not TYPE_CHECKING:  # where it would stand for any name
+
+        def __getattr__(self, name):
+            raise AttributeError(lacking("StreamingContext", name))
 
     @property
     def sparkContext(self) -> SparkContext:

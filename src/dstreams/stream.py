@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pyspark import RDD
 
+from dstreams._insides import lacking
 from dstreams._plan.graph import Missing, Node, OnEmpty
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
@@ -37,13 +38,23 @@ class Stream(Generic[T]):
         Its context.
     """
 
-    def __init__(self, node: Node, ssc: StreamingContext) -> None:
+    def __init__(self, node: Node, ssc: StreamingContext, *old: Any) -> None:
+        if old:
+            raise DStreamTypeError(
+                "DStream: a stream of the JVM cannot be wrapped, since there is none. Instead: give RDDs to a stream "
+                "with ssc.queueStream(...), or records with ssc.receiverStream(...)"
+            )
         self._node = node
         self._ssc = ssc
         self._sc = ssc._sc
         self._keeper: Node | None = node if node.step is not None or node.source is not None else None
         self.is_cached = False
         self.is_checkpointed = False
+
+    if not TYPE_CHECKING:  # where it would stand for any name
+
+        def __getattr__(self, name):
+            raise AttributeError(lacking("DStream", name))
 
     def context(self) -> StreamingContext:
         """Return the StreamingContext of this stream."""
