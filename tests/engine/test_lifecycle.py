@@ -242,6 +242,50 @@ def test_graceful_stop_takes_what_was_received(streaming):
         assert lines == ["one", "two"]
 
 
+def test_graceful_stop_that_takes_too_long(streaming, spark_context, tmp_path, caplog):
+    """A last batch that cannot begin in `spark.streaming.gracefulStopTimeout` is not waited for; a running one is."""
+    conf, name = spark_context._jsc.sc().conf(), "spark.streaming.gracefulStopTimeout"
+    running, go_on = threading.Event(), threading.Event()
+    completed: list = []
+
+    def long(when, rdd) -> None:
+        running.set()
+        go_on.wait(200)
+        completed.append(when)
+
+    conf.set(name, "300ms")
+    try:
+        ssc = streaming()
+        ssc.textFileStream(str(tmp_path)).foreachRDD(long)
+        ssc.start()
+    finally:
+        conf.remove(name)
+    assert running.wait(200)
+    stop = threading.Thread(target=ssc.stop, args=(False, True))
+    stop.start()
+    end = time.monotonic() + 200
+    while f"after the 0.3 s of {name} no batch begins any more" not in caplog.text and time.monotonic() < end:
+        time.sleep(0.05)
+    assert "no batch begins any more" in caplog.text
+    assert stop.is_alive(), "it waits for the batch that runs"
+    go_on.set()
+    stop.join(200)
+    assert len(completed) == 1
+
+
+@pytest.mark.parametrize("value", ["soon", "-1s"])
+def test_graceful_stop_timeout_that_is_none(streaming, spark_context, value):
+    conf, name = spark_context._jsc.sc().conf(), "spark.streaming.gracefulStopTimeout"
+    conf.set(name, value)
+    try:
+        ssc = streaming()
+        ssc.queueStream([[1]]).pprint()
+        with pytest.raises(DStreamValueError, match=rf"{name}: must be a time such as 10s"):
+            ssc.start()
+    finally:
+        conf.remove(name)
+
+
 def test_graceful_stop_of_a_query_that_ends_by_itself(streaming, tmp_path):
     """Nobody waits for the last batch of a query that is gone."""
     ssc = streaming(600)

@@ -21,6 +21,7 @@ from dstreams._run.batch import BatchSide
 from dstreams._run.checkpoint import exchange_folder, files_of
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
+from dstreams._run.files import jvm_reason
 from dstreams._run.layout import TICK, layout_of
 from dstreams._run.logs import BATCHES, SCHEDULER, STATE_SERVER, set_level
 from dstreams._run.nodes import check_nodes
@@ -55,6 +56,7 @@ _COMMIT_SECONDS = 30.0
 """How long a graceful stop waits for Spark to commit the last batch."""
 
 
+GRACEFUL_TIMEOUT = "spark.streaming.gracefulStopTimeout"
 FAILED_OUTPUT = "spark.streaming.dstreams.failedOutput"
 """Conf: what a failed output does to a program with a checkpoint directory, ``stop``, ``continue`` or ``auto``."""
 _ENDS = (
@@ -65,6 +67,18 @@ _GOES_ON = (
     "the program goes on with the next batch, and awaitTermination raises the error when it is called "
     f"({FAILED_OUTPUT}=stop ends the program, and the next start runs the batch again)"
 )
+
+
+def _graceful_seconds(sc: SparkContext) -> float | None:
+    """How long a graceful stop may take until its last batch begins; None for as long as it takes."""
+    assert sc._jsc is not None
+    try:
+        ms = int(sc._jsc.sc().conf().getTimeAsMs(GRACEFUL_TIMEOUT, "0"))
+        if ms < 0:
+            raise ValueError(f"it is less than nothing: {ms} ms")
+    except Exception as error:
+        raise DStreamValueError(f"{GRACEFUL_TIMEOUT}: must be a time such as 10s ({jvm_reason(error)})") from None
+    return ms / 1000 or None
 
 
 def _on_failure(sc: SparkContext) -> str:
@@ -146,6 +160,7 @@ class Query:
         self._awaited = False
         self._pending_ms: int | None = None
         self._on_failure = _on_failure(sc)
+        self._graceful_seconds = _graceful_seconds(sc)
         self._backpressure = backpressure_of(sc._conf.get, interval_ms)
         self._estimators: dict[int, tuple[RateLimit, RateEstimator]] = {}
         self._ids: dict[Reader, str] = {}
@@ -446,7 +461,13 @@ class Query:
     def _stop(self, graceful: bool) -> None:
         """Stop where nothing of a batch is under way: Spark interrupts its thread, which is loud inside a batch."""
         if graceful:
-            self.clock.wait_for_end(None)
+            if not self.clock.wait_for_end(self._graceful_seconds):
+                log.warning(
+                    "stopping: after the %g s of %s no batch begins any more; one that runs is finished",
+                    self._graceful_seconds, GRACEFUL_TIMEOUT,
+                )  # fmt: skip
+                self.clock.close()
+                self.clock.wait_for_end(None)
         elif not self.clock.wait_for_end(_GRACE_SECONDS):
             self._cancelled = True
             self._quietly(self._cancel_jobs)
