@@ -11,8 +11,6 @@ _ADVICE = {
     ("StreamingContext", "_jssc"): f"{_RDDS}; stop(), remember() and checkpoint() are methods of ssc",
     ("StreamingContext", "_jvm"): "ssc.sparkContext._jvm is the JVM",
     ("StreamingContext", "_jduration"): "the interval is the one that the program has given",
-    ("dstreams.util", "TransformFunction"): "dstream.transform(f) and foreachRDD(f) take Python functions",
-    ("dstreams.util", "TransformFunctionSerializer"): "functions are saved with the program by getOrCreate",
 }
 
 
@@ -22,7 +20,7 @@ def lacking(owner: str, name: str) -> str:
     Parameters
     ----------
     owner : str
-        The class or the module.
+        The class.
     name : str
         The name.
     """

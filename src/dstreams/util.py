@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import NoReturn
-
-from dstreams._insides import lacking
 
 __all__ = ["rddToFileName"]
 
@@ -33,9 +30,3 @@ def rddToFileName(prefix: str, suffix: str | None, timestamp: datetime | int) ->
     if isinstance(timestamp, datetime):
         timestamp = int(time.mktime(timestamp.timetuple()) * 1000) + timestamp.microsecond // 1000
     return f"{prefix}-{timestamp}" if suffix is None else f"{prefix}-{timestamp}.{suffix}"
-
-
-def __getattr__(name: str) -> NoReturn:
-    if name.startswith("TransformFunction"):
-        raise ImportError(lacking("dstreams.util", name))  # an AttributeError's text is not shown by an import
-    raise AttributeError(lacking("dstreams.util", name))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dstreams import DStream, StreamingContext, util
+from dstreams import DStream, StreamingContext
 from dstreams.errors import DStreamTypeError
 
 
@@ -40,10 +40,3 @@ def test_a_stream_of_the_jvm():
     """As public programs make one of a queue of the JVM."""
     with pytest.raises(DStreamTypeError, match=r"DStream: a stream of the JVM cannot be wrapped.*ssc\.queueStream"):
         DStream(object(), object(), object())
-
-
-def test_names_of_the_module_of_helpers():
-    with pytest.raises(ImportError, match=r"'TransformFunction'.*Instead: dstream\.transform\(f\)"):
-        from dstreams.util import TransformFunction  # noqa: F401
-    with pytest.raises(AttributeError, match=r"^'dstreams\.util' has no attribute 'absent'$"):
-        _ = util.absent
