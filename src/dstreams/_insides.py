@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["lacking"]
+__all__ = ["GIVE_RDDS", "lacking"]
 
-_RDDS = "give RDDs to a stream with ssc.queueStream(...), or records with ssc.receiverStream(...)"
+GIVE_RDDS = "give RDDs to a stream with ssc.queueStream(...), or records with ssc.receiverStream(...)"
 _ADVICE = {
     ("DStream", "_jdstream"): "transform(f) and foreachRDD(f) give the RDD of each batch, and rdd._jrdd is the JVM's",
     ("DStream", "_jrdd_deserializer"): "the RDDs that transform(f) and foreachRDD(f) give have one each",
-    ("StreamingContext", "_jssc"): f"{_RDDS}; stop(), remember() and checkpoint() are methods of ssc",
+    ("StreamingContext", "_jssc"): f"{GIVE_RDDS}; stop(), remember() and checkpoint() are methods of ssc",
     ("StreamingContext", "_jvm"): "ssc.sparkContext._jvm is the JVM",
     ("StreamingContext", "_jduration"): "the interval is the one that the program has given",
 }

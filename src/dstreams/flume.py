@@ -16,10 +16,10 @@ from dstreams._sources.flume import FlumeServer
 from dstreams.errors import (
     DStreamStateError,
     DStreamTypeError,
-    DStreamValueError,
     UnsupportedDStreamOperation,
 )
 from dstreams.receiver import Receiver
+from dstreams.receiving import server_address
 
 if TYPE_CHECKING:
     from dstreams.context import StreamingContext
@@ -75,12 +75,7 @@ class FlumeUtils:
         directory; it keeps in its channel what it could not send.
         """
         op = "FlumeUtils.createStream"
-        if not isinstance(hostname, str) or not hostname:
-            raise DStreamTypeError(f"{op}: hostname must be a str, got {hostname!r}")
-        if isinstance(port, bool) or not isinstance(port, int):
-            raise DStreamTypeError(f"{op}: port must be an int, got {port!r}")
-        if not 0 < port < 65536:
-            raise DStreamValueError(f"{op}: port must be between 1 and 65535, got {port}")
+        server_address(hostname, port, op)
         if not callable(bodyDecoder):
             raise DStreamTypeError(f"{op}: bodyDecoder must be a function, got {bodyDecoder!r}")
         try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dstreams._run.query import Query
     from dstreams.context import StreamingContext
 
-__all__ = ["Receiving"]
+__all__ = ["Receiving", "server_address"]
 
 
 class Receiving:
@@ -82,7 +82,7 @@ class Receiving:
         Needs no server at start and no core of its own: it connects when the server appears, and again 2 s after
         a connection ended, and says so in the log.
         """
-        address = _address(hostname, port, "socketTextStream")
+        address = server_address(hostname, port, "socketTextStream")
         return self._source("socketTextStream", SocketSource(*address, self._receiver_settings()))
 
     def socketStream(
@@ -116,7 +116,7 @@ class Receiving:
         """
         if not callable(converter):
             raise DStreamTypeError(f"socketStream: converter must be a function, got {converter!r}")
-        address = _address(hostname, port, "socketStream")
+        address = server_address(hostname, port, "socketStream")
         return self._source("socketStream", ConvertedSource(*address, self._receiver_settings(), converter))
 
     def receiverStream(self, receiver: Receiver[Any]) -> DStream[Any]:
@@ -158,7 +158,7 @@ class Receiving:
             ) from None
 
 
-def _address(hostname: Any, port: Any, op: str) -> tuple[str, int]:
+def server_address(hostname: Any, port: Any, op: str) -> tuple[str, int]:
     """Refuse what is no address of a server."""
     if not isinstance(hostname, str) or not hostname:
         raise DStreamTypeError(f"{op}: hostname must be a str, got {hostname!r}")

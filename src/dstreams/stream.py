@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pyspark import RDD
 
-from dstreams._insides import lacking
+from dstreams._insides import GIVE_RDDS, lacking
 from dstreams._plan.graph import Missing, Node, OnEmpty
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
@@ -41,8 +41,7 @@ class Stream(Generic[T]):
     def __init__(self, node: Node, ssc: StreamingContext, *old: Any) -> None:
         if old:
             raise DStreamTypeError(
-                "DStream: a stream of the JVM cannot be wrapped, since there is none. Instead: give RDDs to a stream "
-                "with ssc.queueStream(...), or records with ssc.receiverStream(...)"
+                f"DStream: a stream of the JVM cannot be wrapped, since there is none. Instead: {GIVE_RDDS}"
             )
         self._node = node
         self._ssc = ssc

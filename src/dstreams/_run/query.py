@@ -55,8 +55,8 @@ _GRACE_SECONDS = 2.0
 _COMMIT_SECONDS = 30.0
 """How long a graceful stop waits for Spark to commit the last batch."""
 
-
 GRACEFUL_TIMEOUT = "spark.streaming.gracefulStopTimeout"
+"""Conf of the old engine: how long a graceful stop may take until its last batch begins."""
 FAILED_OUTPUT = "spark.streaming.dstreams.failedOutput"
 """Conf: what a failed output does to a program with a checkpoint directory, ``stop``, ``continue`` or ``auto``."""
 _ENDS = (
