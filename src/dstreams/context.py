@@ -23,7 +23,7 @@ from dstreams._plan.placement import place
 from dstreams._plan.workers import leave_workers, prepare_workers
 from dstreams._run import class_archive
 from dstreams._run.before_spark import start_jvm
-from dstreams._run.checkpoint import directory_name, files_of, home, open_directory, read_directory
+from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
 from dstreams._run.explain import explain
 from dstreams._run.files import hadoop_files, jvm_reason
 from dstreams._run.interpreter import use_this_python, use_this_python_in
@@ -212,7 +212,7 @@ class StreamingContext(Inputs):
         if sc is not None or start_jvm(path):
             assert SparkContext._jvm is not None
             try:
-                files = home(hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path))
+                files = hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path)
             except Exception as error:
                 raise CheckpointError.unreadable(path, jvm_reason(error)) from None
             found = read_directory(files)
@@ -403,8 +403,8 @@ class StreamingContext(Inputs):
         ----------
         directory : str, optional
             Directory of any Hadoop file system, which is made if need be; it becomes the checkpoint location of the
-            program's query, or its folder ``dstreams-checkpoint`` does, where others have files in it. None takes the
-            setting back. What an earlier run left there is moved aside when this program starts.
+            program's query, or a folder in it does, where others have files in it or an earlier run is kept. None takes
+            the setting back. What an earlier run left there is kept once when this program starts.
 
         Raises
         ------

@@ -10,6 +10,7 @@ from tests.cluster.parts import Parts
 from tests.cluster.remote import remote_feed
 from tests.cluster.s3 import S3, S3Path
 from tests.recovery.broken import run_broken
+from tests.recovery.killed_upgrades import killed_at_each_step
 from tests.recovery.killer import Killer
 from tests.recovery.outputs import Outputs
 
@@ -36,3 +37,9 @@ def test_killed(kind, cluster, s3, rng, tmp_path):
         killer.kill(3)
 
     run_broken(killer, feed, disturb, stacks=True)
+
+
+def test_an_upgrade_killed_at_each_step(s3, tmp_path):
+    """Folders cannot be renamed at once there: what counts is one small object, written last."""
+    died = killed_at_each_step(f"{s3.uri}/upgraded/checkpoint", "moves", s3.options, tmp_path)
+    assert died > 5, died

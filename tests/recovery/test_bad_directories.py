@@ -276,6 +276,70 @@ def test_directory_of_the_old_engine(spark_context, tmp_path):
         assert "initialRDD" in text and "saveAsPickleFile" in text and "neither can be carried over" in text
 
 
+# ---------------------------------------------------------------------- an exchange that has got elsewhere
+
+
+def with_exchange(sc: SparkContext) -> Callable[[], StreamingContext]:
+    def setup() -> StreamingContext:
+        ssc = StreamingContext(sc, 1)
+        doubled = ssc.queueStream(PAIRS).transform(lambda rdd: rdd.mapValues(lambda v: 2 * v))
+        attach({"state": doubled.updateStateByKey(total)}, "exchanged")
+        return ssc
+
+    return setup
+
+
+@pytest.fixture(scope="module")
+def exchanged(spark_context, tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("exchanged")
+    run_for(StreamingContext.getOrCreate(str(directory), with_exchange(spark_context)), 4)
+    return directory
+
+
+def lose(directory: Path, folder: str, *names: int) -> None:
+    for name in names:
+        for path in (directory / folder / str(name), directory / folder / f".{name}.crc"):
+            path.unlink(missing_ok=True)
+
+
+INNER = "_dstreams/exchange-1"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda d, n: shutil.rmtree(d / INNER), "has committed no batch, the program the batches up to"),
+        (lambda d, n: lose(d, f"{INNER}/commits", n), r"has committed the batches up to \d+ ms, the program"),
+        (
+            lambda d, n: (lose(d, f"{INNER}/commits", n), lose(d, f"{INNER}/offsets", n)),
+            r"has committed the batches up to \d+ ms, the program",
+        ),
+        (
+            lambda d, n: (lose(d, "commits", n, n - 1), lose(d, "offsets", n)),
+            r"has committed the batches up to \d+ ms, the program",
+        ),
+    ],
+    ids=["missing", "its last commit is missing", "behind", "ahead"],
+)
+def test_an_exchange_of_another_run(exchanged, spark_context, tmp_path, spoil, says):
+    """Its state would not be that of the program's batches."""
+    directory = Path(shutil.copytree(exchanged, tmp_path / "copy"))
+    spoil(directory, last(directory, "commits"))
+    text = refused((directory, with_exchange(spark_context)))
+    assert re.search(says, text) and "In it is the state of updateStateByKey" in text and "Nothing was changed" in text
+
+
+def test_an_exchange_that_is_a_batch_ahead(exchanged, spark_context, tmp_path):
+    """A kill between the two commits: the batch is run again, with the state of before."""
+    directory = Path(shutil.copytree(exchanged, tmp_path / "copy"))
+    n = last(directory, "commits")
+    lose(directory, "commits", n)
+    before = len(collected["exchanged/state"])
+    run_for(StreamingContext.getOrCreate(str(directory), with_exchange(spark_context)), 2)
+    again = [records for _, records in collected["exchanged/state"][before:]]
+    assert again[:2] == [[("a", 2 * (n + 1))], [("a", 2 * (n + 2))]]
+
+
 # ---------------------------------------------------------------------- where nothing can be written
 
 
@@ -408,19 +472,9 @@ def test_a_second_driver_is_refused(used):
     run_for(StreamingContext.getOrCreate(*map_str(used)), 1)
 
 
-def test_a_driver_that_was_replaced_ends(used, monkeypatch):
-    """Where there is no lock (not a disk of this machine), the later one wins and the earlier one does not commit."""
-    from dstreams._run import checkpoint
-
+def test_a_driver_that_was_replaced_ends(used):
+    """On a disk that machines share without sharing locks the later one wins, and the earlier one does not commit."""
     directory, setup = used
-    monkeypatch.setattr(checkpoint.fcntl, "flock", lambda *_: None)
-    take = checkpoint.Ownership.take
-
-    def without_lock(self: Any) -> None:
-        take(self)
-        self.release()
-
-    monkeypatch.setattr(checkpoint.Ownership, "take", without_lock)
     ssc = StreamingContext.getOrCreate(str(directory), setup)
     taken = []
 
@@ -435,7 +489,6 @@ def test_a_driver_that_was_replaced_ends(used, monkeypatch):
     with pytest.raises(CheckpointError, match=r"another program \(process 1 on elsewhere\) has taken over"):
         ssc.awaitTermination(200)
     ssc.stop(stopSparkContext=False)
-    monkeypatch.undo()
     run_for(StreamingContext.getOrCreate(str(directory), setup), 1)
     batches = dict(collected[f"{RUN}/state"])
     assert [records for _, records in sorted(batches.items())] == [[("a", n + 1)] for n in range(len(batches))]

@@ -19,11 +19,12 @@ from pyspark import RDD
 
 from dstreams import StreamingContext
 from dstreams._plan.identity import Operation
-from dstreams._run.checkpoint import files_of, folder_name
+from dstreams._run.checkpoint import files_of
 from dstreams._run.command import USAGE
 from dstreams._run.inspect import inspect
 from dstreams._run.layout import Layout
 from dstreams._run.program import read_program, save_program
+from dstreams._run.runs import folder_name
 from dstreams.errors import CheckpointError, DStreamValueError
 from tests.recovery.collect import attach, run_for
 
@@ -168,7 +169,7 @@ def test_all_that_there_is(made, tell):
     )
     assert section(text, "Outputs").splitlines()[0].strip().startswith("foreachRDD at collect.py:")
     assert field(section(text, "exchange 1: updateStateByKey of queueStream"), "committed").startswith("batch ")
-    assert "_dstreams/previous" not in text
+    assert "previous" not in text
 
 
 def test_the_state_of_each_operation_is_its_own(made, tell, spark_session):
@@ -256,35 +257,34 @@ def test_another_file_system(copy, tell, spark_context):
     assert "entries" in field(section(text, "totals"), "state")
 
 
-def test_what_an_upgrade_leaves(copy, tell):
-    (copy / "_dstreams/previous/state").mkdir(parents=True)
-    (copy / "_dstreams/previous/state/x").write_bytes(bytes(3000))
-    (copy / "_dstreams/next/offsets").mkdir(parents=True)
-    text = tell(copy)
-    assert field(text, "previous") == (
-        "_dstreams/previous (2.9 KiB) is the run before the last upgrade or fresh start; it may be deleted"
-    )
-    assert field(text, "upgrade").endswith("has changed nothing yet; the next start deletes that")
+def test_a_run_that_was_replaced(spark_context, tmp_path, tell):
+    """A second program that begins anew: where it is, and where the first one is kept."""
+
+    def run() -> None:
+        ssc = StreamingContext(spark_context, 1)
+        ssc.checkpoint(str(tmp_path / "c"))
+        attach({"state": ssc.queueStream(PAIRS).updateStateByKey(total)}, "replaced")
+        run_for(ssc, 1)
+
+    run()
+    assert "previous" not in tell(tmp_path / "c")
+    run()
+    text = tell(tmp_path / "c")
+    assert field(text, "in") == f"file:{tmp_path}/c/_dstreams/run-2, the checkpoint location of its query"
+    assert field(text, "previous") == f"the run before the last upgrade or fresh start is kept in file:{tmp_path}/c"
+    assert field(section(text, "updateStateByKey of queueStream"), "state").endswith("bytes")
 
 
-@pytest.mark.parametrize(
-    ("place", "told"),
-    [
-        (["offsets"], "an upgrade was interrupted; the next start finishes it"),
-        ([], "moving an earlier run aside was interrupted; the next start finishes it"),
-    ],
-)
-def test_a_swap_that_was_interrupted_is_not_finished(copy, tell, place, told):
-    (copy / "_dstreams/next").mkdir()
-    (copy / "_dstreams/next/steps").write_text(json.dumps({"aside": ["offsets"], "place": place}))
-    (copy / "_dstreams/previous").mkdir()
-    (copy / "offsets").rename(copy / "_dstreams/previous/offsets")
-    text = tell(copy)
-    assert field(text, "state") == told
-    assert "from test_checkpoint_command.py" in field(text, "program")
-    assert "begun" not in text
-    (copy / "_dstreams/next/steps").write_text("")
-    with pytest.raises(CheckpointError, match=r"_dstreams/next/steps is damaged"):
+def test_damaged_pointer(copy, tell):
+    (copy / "_dstreams/current").write_text("[")
+    with pytest.raises(CheckpointError, match=r"_dstreams/current is damaged .* which says which of the runs"):
+        tell(copy)
+
+
+def test_a_program_that_was_deleted(copy, tell):
+    for path in (copy / "_dstreams").glob("*program-*"):
+        path.unlink()
+    with pytest.raises(CheckpointError, match=r"the files _dstreams/program-\* have been deleted there"):
         tell(copy)
 
 

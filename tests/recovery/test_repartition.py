@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from dstreams import StateSpec, StreamingContext
-from dstreams._run.checkpoint import files_of
-from dstreams._run.program import read_program
+from dstreams._run.checkpoint import files_of, read_directory
 from dstreams._run.repartition import repartition
 from dstreams.errors import CheckpointError, DStreamValueError
 from tests.recovery.collect import attach, collected, run_for
@@ -81,11 +80,12 @@ def test_more_and_fewer(names, program, spark_context, tmp_path):
     text = repartition(spark_context, str(directory), 5)
     assert "the state of totals is in 5 partitions, before in 2" in text
     assert "the state of three stays in 3 partitions" in text
-    assert (directory / "_dstreams" / "previous" / "state").is_dir(), "the backup"
+    assert "goes on in" in text and "run-2" in text
+    assert (directory / "state").is_dir(), "the backup"
     run_for(program(directory), 2)
     repartition(spark_context, str(directory), 1)
     run_for(program(directory), 2)
-    saved = read_program(files_of(spark_context, str(directory)))
+    saved = read_directory(files_of(spark_context, str(directory)))
     assert saved is not None
     places = {id: len(place.buckets) for layout in saved[0].layouts for id, place in layout.state.items()}
     assert places["totals"] == 1 and places["three"] == 3, places
@@ -104,7 +104,7 @@ def test_command(program, tmp_path):
     command = [sys.executable, "-m", "dstreams", "checkpoint", str(tmp_path / "c")]
     done = subprocess.run([*command, "--repartition", "4"], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
-    assert "the default number of partitions is 4 now, before 2" in done.stdout and "_dstreams/previous" in done.stdout
+    assert "the default number of partitions is 4 now, before 2" in done.stdout and "_dstreams/run-2" in done.stdout
     assert "Traceback" not in done.stderr
 
 

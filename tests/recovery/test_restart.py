@@ -118,8 +118,8 @@ def test_a_program_that_does_not_ask_for_it_starts_anew(spark_context, tmp_path)
     run("first")
     run("second")
     assert collected["first/state"][0][1] == collected["second/state"][0][1] == [("a", 1)]
-    previous = tmp_path / "_dstreams" / "previous"
-    assert (previous / "offsets").is_dir() and (previous / "_dstreams" / "program-000001").is_file()
+    for folder in (tmp_path, tmp_path / "_dstreams" / "run-2"):
+        assert (folder / "offsets").is_dir() and (folder / "_dstreams" / "program-000001").is_file()
     # and getOrCreate finds the program that ran last, although that did not know of getOrCreate
     ssc = StreamingContext.getOrCreate(str(tmp_path), lambda: pytest.fail("there is a program to restore"))
     run_for(ssc, 1)

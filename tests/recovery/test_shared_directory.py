@@ -12,7 +12,7 @@ from tests.recovery.collect import attach, collected, files_below, run_for
 
 pytestmark = pytest.mark.recovery
 
-HOME = "dstreams-checkpoint"
+OURS = "_dstreams"
 THEIRS = ("state/notes.txt", "sources/feed.csv", "metadata/schema.json", "commits/0", "offsets/0", "readme.txt")
 
 
@@ -31,7 +31,7 @@ def shared(tmp_path: Path) -> Path:
 
 
 def theirs(directory: Path) -> dict[str, bytes]:
-    return {name: data for name, data in files_below(directory).items() if not name.startswith(HOME)}
+    return {name: data for name, data in files_below(directory).items() if not name.startswith(OURS)}
 
 
 def counted(sc: Any, directory: Path, run: str) -> StreamingContext:
@@ -47,7 +47,7 @@ def test_files_of_a_project_stay(spark_context, shared, caplog):
     before = files_below(shared)
     with caplog.at_level("INFO", logger="dstreams"):
         run_for(counted(spark_context, shared, "anew 1"), 2)
-    assert f"has files of others, so this program's are in file:{shared}/{HOME}" in caplog.text
+    assert f"has files of others, so this program's are in file:{shared}/{OURS}/run-1" in caplog.text
     run_for(counted(spark_context, shared, "anew 2"), 2)
     assert [records for _, records in collected["anew 2/state"][:2]] == [[("a", 1)], [("a", 2)]]
     ended = collected["anew 2/state"][-1][1][0][1]
@@ -99,5 +99,6 @@ def test_the_previous_run_is_kept_until_a_new_one_has_done_something(spark_conte
         with pytest.raises(ValueError, match="a new version with a mistake"):
             ssc.awaitTermination(200)
         ssc.stop(stopSparkContext=False)
-        kept = directory / "_dstreams" / "previous" / "commits"
+        kept = directory / "commits"
         assert sorted(path.name for path in kept.iterdir() if path.name.isdigit()) == commits
+        assert len(list((directory / "_dstreams").glob("run-*"))) == 1

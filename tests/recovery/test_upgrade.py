@@ -257,34 +257,72 @@ def test_before_anything_was_committed(versions, spark_context):
     assert versions.outputs("exchange")[1] == [("a", 1), ("b", 1)]
 
 
-@pytest.mark.slow
-def test_an_upgrade_that_was_interrupted_is_finished_by_the_next_start(versions, monkeypatch):
-    """The program dies between two of the moves that put the new files in place."""
+def test_an_upgrade_that_is_interrupted_has_not_taken_place(versions, monkeypatch):
+    """The program dies when all is prepared: the old one goes on, and a second upgrade does it all again."""
     from dstreams._run.files import Files
 
     versions.start(lambda pairs: {"state": pairs.updateStateByKey(total)}, upgrade=None)
-    n = max(versions.outputs("state"))
 
     def second(pairs: DStream[Any]) -> dict[str, DStream[Any]]:
         return {"count": pairs.count(), "window": pairs.window(2), "state": pairs.updateStateByKey(total)}
 
-    move, moves = Files.move, []
+    write = Files.write
 
-    def dies(self: Files, name: str, to: str) -> None:
-        moves.append(name)
-        if len(moves) == 4:
+    def dies(self: Files, name: str, data: bytes) -> None:
+        if name == "_dstreams/current":
             raise KeyboardInterrupt("the machine loses power")
-        move(self, name, to)
+        write(self, name, data)
 
-    monkeypatch.setattr(Files, "move", dies)
+    monkeypatch.setattr(Files, "write", dies)
     ssc = versions.context(second, upgrade=True)
     with pytest.raises(KeyboardInterrupt):
         ssc.start()
     ssc.stop(stopSparkContext=False)
     monkeypatch.undo()
-    versions.start(second, upgrade=None)  # no upgrade any more: the new program is what is there
-    assert versions.outputs("state")[n + 1] == [("a", n + 1), ("b", n + 1)]
+    versions.start(second, upgrade=None)
+    n = max(versions.outputs("state"))
+    assert "count" not in {key.rpartition("/")[2] for key in collected if key.startswith(f"{versions.run}/")}
+    versions.start(second)
+    assert versions.outputs("state") == {i: [("a", i), ("b", i)] for i in range(1, max(versions.outputs("state")) + 1)}
     assert versions.outputs("count")[n + 1] == [2]
+    assert [path.name for path in versions.directory.glob("_dstreams/run-*")] == ["run-2"]
+
+
+@pytest.mark.slow
+def test_upgrades_one_after_the_other(versions):
+    """The run before the last one that has done something is kept, and no other."""
+
+    def version(n: int) -> Callable[[DStream[Any]], dict[str, DStream[Any]]]:
+        return lambda pairs: (
+            {"state": pairs.updateStateByKey(total)} | {f"window {i}": pairs.window(i + 2) for i in range(n)}
+        )
+
+    def kept() -> tuple[list[str], bool]:
+        runs = sorted(path.name for path in versions.directory.glob("_dstreams/run-*"))
+        return runs, (versions.directory / "offsets").exists()
+
+    versions.start(version(0))
+    assert kept() == ([], True)
+    versions.start(version(1))
+    assert kept() == (["run-2"], True)
+
+    def broken(n: int) -> Callable[[DStream[Any]], dict[str, DStream[Any]]]:
+        return lambda pairs: version(n)(pairs) | {"broken": pairs.map(lambda pair: pair[2])}
+
+    for n in (2, 3):  # upgrades that commit nothing: what the first of them has replaced stays
+        ssc = versions.context(broken(n), upgrade=True)
+        ssc.start()
+        with pytest.raises(IndexError):
+            ssc.awaitTermination(200)
+        ssc.stop(stopSparkContext=False)
+        runs, first_is_there = kept()
+        assert len(runs) == 2 and "run-2" in runs and not first_is_there
+    versions.start(version(4))
+    assert len(kept()[0]) == 2 and "run-2" in kept()[0]
+    versions.start(version(5))
+    assert len(kept()[0]) == 2 and "run-2" not in kept()[0]
+    states = versions.outputs("state")
+    assert states == {i: [("a", i), ("b", i)] for i in range(1, max(states) + 1)}
 
 
 @pytest.mark.slow

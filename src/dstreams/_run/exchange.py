@@ -43,8 +43,8 @@ class Exchange:
         The program's context.
     placement : Placement
         What it runs.
-    directory : str, optional
-        Its checkpoint location.
+    directory : str
+        The program's checkpoint directory.
     name : str
         Name in Spark's UI.
     before_end : callable
@@ -55,14 +55,13 @@ class Exchange:
         self,
         sc: SparkContext,
         placement: Placement,
-        directory: str | None,
+        directory: str,
         name: str,
         before_end: Callable[[], None],
     ) -> None:
         self._before_end = before_end
         self.placement = placement
         self._sc = sc
-        self._directory = directory
         self._name = name
         self._session = private_session(sc, directory)
         self._changed = threading.Condition()
@@ -89,11 +88,13 @@ class Exchange:
         """What the inner query keeps where; all of its sources have the batch time as their offset."""
         return layout_of(self.plan, self.placement.lifted, dict.fromkeys(self._readers, TICK))
 
-    def start(self, last_ms: int | None = None, again: bool = False) -> None:
+    def start(self, location: str, last_ms: int | None = None, again: bool = False) -> None:
         """Start the inner query; it waits for the first batch.
 
         Parameters
         ----------
+        location : str
+            Its checkpoint location.
         last_ms : int, optional
             Time of the last batch that it has begun before, in ms.
         again : bool
@@ -103,7 +104,7 @@ class Exchange:
             self._last = last_ms
             for reader in self._readers:
                 reader.committed = None if again else last_ms
-        self._jquery = start_stream(self.plan.frame, self._on_batch, 0, self._directory, self._name)
+        self._jquery = start_stream(self.plan.frame, self._on_batch, 0, location, self._name)
 
     def run(self, when: BatchTime, rdds: dict[Node, RDD[Any] | None]) -> Frontier:
         """Run the inner batch of an outer one, up to where it hands over.

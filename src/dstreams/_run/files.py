@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dstreams._java import java
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Files", "hadoop_files", "jvm_reason", "local_path"]
 
 _OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
+_WHOLE = "fs.capability.outputstream.abortable"
+"""What Hadoop says of object stores: a file is there once it is closed, in the place of the one before."""
+_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.CheckpointFileManager$.MODULE$"
+"""Spark's way to replace a file at once on other file systems."""
 _MODULES = {"s3a": "hadoop-aws", "abfs": "hadoop-azure", "abfss": "hadoop-azure"}
 """Modules of Hadoop that have the file systems which Spark does not bring."""
 
@@ -35,6 +40,22 @@ def local_path(uri: str) -> str | None:
         return None
     # Hadoop does not decode %20 and the like, and knows no host: both stand for themselves in its paths.
     return re.sub("^//[^/]*", "", rest)
+
+
+def _write_local(path: str, data: bytes) -> None:
+    """Replace a file at once; Hadoop's checksum of the one before must not be held against it."""
+    folder, name = os.path.split(path)
+    fresh = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_FILE), "wb") as file:
+            file.write(data)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{folder}/.{name}.crc")
+        os.replace(fresh, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)
+        raise
 
 
 def _missing_classes(jvm: JVMView, path: str, reason: str) -> str | None:
@@ -103,6 +124,11 @@ class Files:
         """Whether there is such a file or folder."""
         return bool(self._fs.exists(self._path(name)))
 
+    def is_folder(self) -> bool:
+        """Whether the directory exists, and is one."""
+        path = self._path("")
+        return self.exists() and bool(self._fs.getFileStatus(path).isDirectory())
+
     def size(self, name: str) -> int:
         """Bytes of a file, or of all files of a folder."""
         return int(self._fs.getContentSummary(self._path(name)).getLength())
@@ -116,22 +142,25 @@ class Files:
             stream.close()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file so that it is there whole or not at all, also if the program dies meanwhile."""
-        target = self._path(name)
+        """Write a file so that it is there whole, or as it was before, also if the program dies meanwhile."""
         self.make_folder(name.rpartition("/")[0])
-        fresh = self._of(f"{target.getParent().toString()}/.{target.getName()}.{uuid.uuid4().hex}.tmp")
+        path = self._path(name)
+        if self.local:
+            _write_local(f"{local_path(self.root)}/{name}", data)
+            return
+        if self._fs.hasPathCapability(path, _WHOLE):
+            stream = self._fs.create(path, True)
+            undo = stream.abort
+        else:
+            stream = java(self._jvm, _MANAGER).create(path, self._conf).createAtomic(path, True)
+            undo = stream.cancel
         try:
-            stream = self._create(fresh)
-            try:
-                stream.write(bytearray(data))
-            finally:
-                stream.close()
-            self._fs.delete(target, False)
-            if not self._fs.rename(fresh, target):
-                raise OSError(f"{fresh.toString()} cannot be renamed to {target.toString()}")
+            stream.write(bytearray(data))
         except BaseException:
-            self._fs.delete(fresh, False)
+            undo()
             raise
+        stream.close()
+        self._fs.setPermission(path, self._permission(_OWNER_FILE))
 
     def stream(self, name: str) -> JavaObject:
         """Output stream of the JVM to a file, which is made anew."""
@@ -148,19 +177,18 @@ class Files:
         """Delete a file or folder, if there is one."""
         self._fs.delete(self._path(name), True)
 
-    def move(self, name: str, to: str) -> None:
-        """Move a file or folder below the same directory; what is at the target goes."""
-        self.make_folder(to.rpartition("/")[0])
-        self._fs.delete(self._path(to), True)
-        if not self._fs.rename(self._path(name), self._path(to)):
-            raise OSError(f"{self._path(name).toString()} cannot be moved to {self._path(to).toString()}")
+    def delete_empty(self, folder: str) -> None:
+        """Delete a folder, by its full name, if nothing is in it."""
+        path = self._of(folder)
+        if not self._fs.listStatus(path):
+            self._fs.delete(path, False)
 
-    def copy(self, name: str, to: str) -> None:
-        """Copy a file or folder, if there is one."""
+    def copy(self, name: str, into: Files, to: str) -> None:
+        """Copy a file or folder, if there is one, to another directory of the same file system."""
         if self.exists(name):
-            self.make_folder(to.rpartition("/")[0])
+            into.make_folder(to.rpartition("/")[0])
             copy = java(self._jvm, "org.apache.hadoop.fs.FileUtil.copy")
-            copy(self._fs, self._path(name), self._fs, self._path(to), False, True, self._conf)
+            copy(self._fs, self._path(name), self._fs, into._path(to), False, True, self._conf)
 
     def can_write(self) -> None:
         """Make the directory, for its owner only, and see that it can be written to; raises what the system says."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from pyspark.sql import functions as sf
 
 from dstreams._plan.identity import initial_id
-from dstreams._run.checkpoint import LOG, NEXT, PREVIOUS, STEPS, exchange_folder, folder_name
 from dstreams._run.files import Files, jvm_reason, local_path
 from dstreams._run.layout import TICK
 from dstreams._run.page import Page, count, size_text
-from dstreams._run.program import OURS, read_program
+from dstreams._run.program import OURS
 from dstreams._run.query_log import QueryLog
+from dstreams._run.runs import LOG, Runs, exchange_folder, folder_name
 from dstreams._run.session import private_session
 from dstreams.errors import CheckpointError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dstreams._run.program import Program
     from dstreams._run.query_log import Offsets, Position
 
-__all__ = ["Holdings", "Interrupted"]
+__all__ = ["Holdings"]
 
 try:
     import fcntl
@@ -48,26 +48,6 @@ class _Size(NamedTuple):
     bytes: int
 
 
-class Interrupted(Page):
-    """A directory in which files are being moved: what is where is known when that has ended."""
-
-    def text(self) -> str:
-        """All lines."""
-        try:
-            steps = json.loads(self.files.read(STEPS))
-        except ValueError:
-            raise CheckpointError.unreadable(self.files.root, f"{STEPS} is damaged. Nothing was changed.") from None
-        found = read_program(self.files.below(NEXT)) or read_program(self.files)
-        running = _driver_runs(self.files)
-        what = "an upgrade" if steps["place"] else "moving an earlier run aside"
-        state = "is under way; look again later" if running else "was interrupted; the next start finishes it"
-        self.row("state", f"{what} {state}")
-        if found is not None:
-            self.program_rows(found[0])
-        self.driver_row(running)
-        return self.written()
-
-
 class Holdings(Page):
     """What a directory holds.
 
@@ -75,7 +55,7 @@ class Holdings(Page):
     ----------
     sc : SparkContext
         Reads the state.
-    files : Files
+    directory : Files
         Files of the directory.
     program : Program
         The program that is saved there.
@@ -83,13 +63,16 @@ class Holdings(Page):
         Time of which ages are told.
     """
 
-    def __init__(self, sc: SparkContext, files: Files, program: Program, now_ms: int) -> None:
-        super().__init__(files, now_ms)
+    def __init__(self, sc: SparkContext, directory: Files, program: Program, now_ms: int) -> None:
+        super().__init__(directory, now_ms)
         self._program = program
-        self._running = _driver_runs(files)
+        self._runs = Runs(directory)
+        assert self._runs.current is not None
+        self.files = self._runs.files(self._runs.current)
+        self._running = _driver_runs(directory)
         self._positions = self._look()
         self._position = self._positions[0]
-        self._sizes = self._measure(private_session(sc, files.root))
+        self._sizes = self._measure(private_session(sc, directory.root))
 
     def text(self) -> str:
         """All lines."""
@@ -104,17 +87,14 @@ class Holdings(Page):
 
     def _overview(self) -> None:
         self.program_rows(self._program)
+        if self.files is not self.directory:
+            self.row("in", f"{self.files.root}, the checkpoint location of its query")
         self._progress()
         self.driver_row(self._running)
         self.row("state", self._state_overview())
-        if self.files.exists(PREVIOUS):
-            self.row(
-                "previous",
-                f"{PREVIOUS} ({self._on_disk(PREVIOUS)}) is the run before the last upgrade or fresh start; it may be "
-                "deleted",
-            )
-        if self.files.exists(NEXT):
-            self.row("upgrade", f"one is prepared in {NEXT}, and has changed nothing yet; the next start deletes that")
+        if self._runs.previous is not None:
+            files = self._runs.files(self._runs.previous)
+            self.row("previous", f"the run before the last upgrade or fresh start is kept in {files.root}")
 
     def _progress(self) -> None:
         position = self._position

@@ -7,16 +7,15 @@ Spark's own reader of state stores.
 from __future__ import annotations
 
 import time
-from typing import NoReturn
 
 from pyspark import SparkContext
 
-from dstreams._run.checkpoint import STEPS, home, read_directory
-from dstreams._run.files import Files, jvm_reason
-from dstreams._run.holdings import Holdings, Interrupted
-from dstreams.errors import DStreamStateError, DStreamValueError
+from dstreams._run.checkpoint import files_of, read_directory
+from dstreams._run.files import jvm_reason
+from dstreams._run.holdings import Holdings
+from dstreams.errors import DStreamValueError
 
-__all__ = ["Unchanged", "inspect"]
+__all__ = ["inspect"]
 
 
 def inspect(sc: SparkContext, directory: str, now_ms: int | None = None) -> str:
@@ -44,39 +43,14 @@ def inspect(sc: SparkContext, directory: str, now_ms: int | None = None) -> str:
         If it is the old engine's, or damaged.
     """
     now_ms = round(time.time() * 1000) if now_ms is None else now_ms
-    assert sc._jvm is not None and sc._jsc is not None
     try:
-        files = Unchanged(sc._jvm, sc._jsc.hadoopConfiguration(), directory)
+        files = files_of(sc, directory)
         found = files.is_folder()
     except Exception as error:
         raise DStreamValueError(f"{directory}: {jvm_reason(error)}") from None
     if not found:
         raise DStreamValueError(f"no such directory: {directory}")
-    ours = home(files)
-    if ours.exists(STEPS):
-        return Interrupted(ours, now_ms).text()
-    saved = read_directory(ours)
+    saved = read_directory(files)
     if saved is None:
         raise DStreamValueError(f"{files.root} holds no program of dstreams")
-    return Holdings(sc, ours, saved[0], now_ms).text()
-
-
-class Unchanged(Files):
-    """Files of a directory in which nothing may change, whatever is called to read it."""
-
-    def is_folder(self) -> bool:
-        """Whether there is such a directory."""
-        path = self._path("")
-        return bool(self._fs.exists(path)) and bool(self._fs.getFileStatus(path).isDirectory())
-
-    def make_folder(self, name: str) -> NoReturn:
-        """Refuse; all that writes begins with this or deletes."""
-        raise DStreamStateError(f"{self.root} is being changed by a program that starts now. Look again later.")
-
-    def delete(self, name: str) -> NoReturn:
-        """Refuse."""
-        self.make_folder(name)
-
-    def can_write(self) -> NoReturn:
-        """Refuse."""
-        self.make_folder("")
+    return Holdings(sc, files, saved[0], now_ms).text()

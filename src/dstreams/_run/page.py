@@ -24,16 +24,16 @@ class Page:
 
     Parameters
     ----------
-    files : Files
+    directory : Files
         Its files.
     now_ms : int
         Time of which ages are told.
     """
 
-    def __init__(self, files: Files, now_ms: int) -> None:
-        self.files = files
+    def __init__(self, directory: Files, now_ms: int) -> None:
+        self.directory = directory
         self._now_ms = now_ms
-        self._lines = [f"Checkpoint directory {files.root}", ""]
+        self._lines = [f"Checkpoint directory {directory.root}", ""]
 
     def heading(self, text: str) -> None:
         self._lines += ["", *textwrap.wrap(text, _WIDTH)]
@@ -70,7 +70,7 @@ class Page:
     def driver_row(self, running: bool | None) -> None:
         """Which driver runs on it."""
         try:
-            owner = self.files.read(OWNER).decode().rpartition(", ")[0]
+            owner = self.directory.read(OWNER).decode().rpartition(", ")[0]
         except Exception:  # it has just been made, or somebody has deleted it
             owner = "an unknown process"
         if running is None:

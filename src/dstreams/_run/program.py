@@ -80,7 +80,7 @@ class Program:
     hashing : list of str
         What decides about the partition of a key: Python's algorithm for hashes, and its seed in workers.
     root : str
-        Full name of the directory.
+        Full name of the folder that it is saved in.
     written_ms : int
         When, in ms since the epoch.
     format : int
@@ -188,27 +188,24 @@ def without_process(conf: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in conf.items() if key not in _OF_THE_PROCESS}
 
 
-def save_program(files: Files, program: Program, payload: bytes, folder: str = OURS) -> None:
+def save_program(files: Files, program: Program, payload: bytes) -> None:
     """Write the next program file, and forget all but the newest ones.
 
     Parameters
     ----------
     files : Files
-        Files of the checkpoint directory.
+        Files of the run's folder.
     program : Program
         What it is.
     payload : bytes
         Its pickled graph.
-    folder : str
-        Where; another folder than the usual one while an upgrade is prepared.
     """
     numbers = _numbers(files)
-    header = asdict(program) | {"size": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
+    header = asdict(program) | {"size": len(payload), "sha256": hashlib.sha256(payload).hexdigest(), "root": files.root}
     number = numbers[-1] + 1 if numbers else 1
-    files.write(f"{folder}/{FILE}{number:06d}", json.dumps(header).encode() + b"\n" + payload)
-    if folder == OURS:
-        for old in _numbers(files)[:-_KEEP]:
-            files.delete(f"{OURS}/{FILE}{old:06d}")
+    files.write(f"{OURS}/{FILE}{number:06d}", json.dumps(header).encode() + b"\n" + payload)
+    for old in _numbers(files)[:-_KEEP]:
+        files.delete(f"{OURS}/{FILE}{old:06d}")
 
 
 def read_program(files: Files) -> tuple[Program, bytes] | None:

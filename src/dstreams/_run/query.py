@@ -18,7 +18,7 @@ from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.backpressure import RateEstimator, backpressure_of
 from dstreams._run.batch import BatchSide
-from dstreams._run.checkpoint import exchange_folder, files_of
+from dstreams._run.checkpoint import files_of
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
 from dstreams._run.files import jvm_reason
@@ -27,6 +27,7 @@ from dstreams._run.logs import BATCHES, SCHEDULER, STATE_SERVER, set_level
 from dstreams._run.nodes import check_nodes
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, ReceiverInfo, Time, now_ms
 from dstreams._run.reads import Reads
+from dstreams._run.runs import exchange_folder
 from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import start_stream
 from dstreams._run.waiting import Waiting
@@ -223,7 +224,7 @@ class Query:
     # ------------------------------------------------------------------ start
 
     def prepare(self) -> str:
-        """Bring the directory into the state from which the query can start, and return its name.
+        """Bring the directory into the state from which the query can start, and return its checkpoint location.
 
         Raises
         ------
@@ -234,14 +235,13 @@ class Query:
             self._offsets = temporary_checkpoint()
         directory = self._checkpoint or f"file://{self._offsets}"
         for number, placement in enumerate(self.placement.exchanges, 1):
-            inner, name = f"{directory}/{exchange_folder(number)}", f"{self._name}, exchange {number}"
-            self.batches.exchanges.append(Exchange(self._sc, placement, inner, name, self._hush))
+            name = f"{self._name}, exchange {number}"
+            self.batches.exchanges.append(Exchange(self._sc, placement, directory, name, self._hush))
         layouts = [layout_of(self.plan, self.placement.lifted, self._ids, self._frames)]
-        self.batches.reads = Reads(files_of(self._sc, directory), layouts[0])
-        if self._recovery is not None:
-            layouts += [inner.layout() for inner in self.batches.exchanges]
-            self._recovery.begin(layouts)
-        return directory
+        layouts += [exchange.layout() for exchange in self.batches.exchanges]
+        location = directory if self._recovery is None else self._recovery.begin(layouts)
+        self.batches.reads = Reads(files_of(self._sc, location), layouts[0])
+        return location
 
     def discard(self) -> None:
         """Let go of everything; for a query that is not started."""
@@ -258,13 +258,14 @@ class Query:
         self._log_start()
         self.clock.start()
         try:
-            directory = self.prepare()
+            location = self.prepare()
             for number, exchange in enumerate(self.batches.exchanges, 1):
-                exchange.start(*(self._recovery.exchange(number) if self._recovery is not None else (None, False)))
+                goes_on = self._recovery.exchange(number) if self._recovery is not None else (None, False)
+                exchange.start(f"{location}/{exchange_folder(number)}", *goes_on)
             for reader in self._readers.values():
                 reader.open()
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
-            self._jquery = start_stream(self.plan.frame, self.on_batch, interval_ms, directory, self._name)
+            self._jquery = start_stream(self.plan.frame, self.on_batch, interval_ms, location, self._name)
         except BaseException as error:
             self._finish(None)
             raise as_user_error(error, "StreamingContext.start()") from None

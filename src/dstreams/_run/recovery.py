@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pyspark
 
 from dstreams._plan.identity import initial_id
-from dstreams._run.checkpoint import (
-    LOG,
-    Ownership,
-    aside,
-    exchange_folder,
-    files_of,
-    finish_swap,
-    folder_name,
-    move_names,
-)
+from dstreams._run.checkpoint import Ownership, files_of
 from dstreams._run.layout import TICK, Layout
 from dstreams._run.log_folder import log_folder
 from dstreams._run.program import Program, hashing, save_program
-from dstreams._run.query_log import Position, QueryLog
+from dstreams._run.query_log import Offsets, Position, QueryLog
+from dstreams._run.runs import LOG, Runs, exchange_folder, folder_name, move_names
 from dstreams._run.upgrade import Upgrade
 from dstreams._sources.start import Start
 from dstreams.errors import CheckpointError
@@ -64,11 +56,12 @@ class Recovery:
         self, sc: SparkContext, directory: str, program: Program, payload: bytes, saved: Program | None
     ) -> None:
         self._sc = sc
-        self._files = files_of(sc, directory)
+        self._directory = files_of(sc, directory)
+        self._files = self._directory
         self._program = program
         self._payload = payload
         self._saved = saved
-        self._ownership = Ownership(self._files)
+        self._ownership = Ownership(self._directory)
         self.position: Position | None = None
 
     def open(self) -> None:
@@ -81,8 +74,10 @@ class Recovery:
         """
         self._ownership.take()
         try:
-            finish_swap(self._files)
+            self._runs = Runs(self._directory)
             if self._saved is not None:
+                assert self._runs.current is not None
+                self._files = self._runs.files(self._runs.current)
                 self._check_process(self._saved)
                 log_of_query = QueryLog(self._files)
                 sources = len(self._saved.layouts[0].sources)
@@ -90,6 +85,8 @@ class Recovery:
                 if self.position is not None and self.position.pending and self._without_time(self.position):
                     log_of_query.forget(self.position.batch)
                     self.position = log_of_query.position(sources)
+                for number in range(1, len(self._saved.layouts)):
+                    self._check_exchange(number)
         except BaseException:
             self._ownership.release()
             raise
@@ -131,7 +128,8 @@ class Recovery:
             position, committed = (_offset(offsets.get(node.id)) for offsets in (at, done))
             if node.source is not None and node.source.initial and committed is None and self._has_state(node.id):
                 position = committed = {"n": 1}  # its operation goes on with what it has
-        return Start(position, committed, log_folder(self._files, f"{LOG}/{folder_name(node.id)}"))
+        # An upgrade gives it another place, before it is asked for.
+        return Start(position, committed, lambda: log_folder(self._files, f"{LOG}/{folder_name(node.id)}"))
 
     def _has_state(self, initial: str) -> bool:
         assert self._saved is not None and self.position is not None
@@ -160,7 +158,7 @@ class Recovery:
 
     # ------------------------------------------------------------------ the directory is touched
 
-    def begin(self, layouts: list[Layout]) -> None:
+    def begin(self, layouts: list[Layout]) -> str:
         """Bring the directory into the state from which the queries can start.
 
         Parameters
@@ -168,27 +166,53 @@ class Recovery:
         layouts : list of Layout
             Of the program's query and of its exchanges.
 
+        Returns
+        -------
+        str
+            Full name of the checkpoint location of the program's query.
+
         Raises
         ------
         UpgradeError
             If the program cannot go on with what is there; then nothing has been changed.
         """
-        program = replace(self._program, layouts=layouts, root=self._files.root)
+        program = replace(self._program, layouts=layouts)
         if self._saved is None:
-            aside(self._files)
-        elif program.root != self._saved.root:  # it was moved, or is a copy
+            self._begin_anew(program)
+            return self._files.root
+        if self._files.root != self._saved.root:  # it was moved, or is a copy
             for folder in ("", *map(exchange_folder, range(1, len(self._saved.layouts)))):
-                move_names(self._files, folder, self._saved.root, program.root)
-        if self._saved is None or self.position is None:
-            save_program(self._files, program, self._payload)
-            return
-        upgrade = Upgrade(self._sc, self._files, self._saved, program, self.position)
-        if upgrade.needed():
+                move_names(self._files, folder, self._saved.root, self._files.root)
+        upgrade = Upgrade(self._sc, self._files, self._saved, program, self.position) if self.position else None
+        if upgrade is not None and upgrade.needed():
             upgrade.check()
-            upgrade.run(self._payload)
-        elif (self._saved.written_ms, self._saved.root) != (program.written_ms, program.root):
+            run = self._runs.following()
+            files = self._runs.files(run)
+            upgrade.run(files, self._payload)
+            self._runs.switch(run)
+            self._files = files
+        elif upgrade is None or (self._saved.written_ms, self._saved.root) != (program.written_ms, self._files.root):
             # New code for the same plan, or a new place.
             save_program(self._files, program, self._payload)
+        return self._files.root
+
+    def _begin_anew(self, program: Program) -> None:
+        """As on the old engine; what was there is kept once."""
+        run, before = self._runs.following(), self._runs.current
+        self._files = self._runs.files(run)
+        save_program(self._files, program, self._payload)
+        self._runs.switch(run)
+        if before is not None:
+            log.warning(
+                "%s holds an earlier run, which this program does not go on with (StreamingContext.getOrCreate does); "
+                "it is kept in %s until the next one but one begins, and this one is in %s",
+                self._directory.root, self._runs.files(before).root, self._files.root,
+            )  # fmt: skip
+        elif run.location:
+            log.info(
+                "checkpoint: %s has files of others, so this program's are in %s",
+                self._directory.root, self._files.root,
+            )  # fmt: skip
 
     def exchange(self, number: int) -> tuple[int | None, bool]:
         """Prepare the start of an exchange.
@@ -201,15 +225,31 @@ class Recovery:
         """
         query = QueryLog(self._files.below(exchange_folder(number)))
         position = query.position() if self.position is not None else None
-        if position is None:
-            return None, False
-        last_ms = int(next(offset for offset in position.at.sources if offset is not None) or 0)
         times = self.times()
-        assert times is not None
+        last_ms = _exchange_ms(position.at) if position is not None else None
+        if position is None or times is None:
+            return None, False
         again = last_ms == times[2]
         if again and not position.pending:
             query.take_back(position.batch)
         return last_ms, again
+
+    def _check_exchange(self, number: int) -> None:
+        """See that an exchange has got as far as the program's own query, or to the batch that is run again."""
+        assert self._saved is not None
+        position = QueryLog(self._files.below(exchange_folder(number))).position()
+        _, done_ms, again_ms = self.times() or (0, None, None)
+        begun_ms = _exchange_ms(position.at) if position is not None else None
+        committed_ms = _exchange_ms(position.done) if position is not None else None
+        fits = {done_ms} if again_ms is None else {done_ms, again_ms}
+        if not {begun_ms, committed_ms} <= fits:
+            raise CheckpointError.unreadable(
+                self._files.root,
+                f"{exchange_folder(number)} has committed {_up_to(committed_ms)}, the program {_up_to(done_ms)}: they "
+                "are not of the same run, or files of one of them are lost. In it is the state of "
+                f"{', '.join(self._saved.layouts[number].state)}. Restore both from a copy; or use another directory, "
+                "which begins with nothing. Nothing was changed.",
+            )
 
     def _check_process(self, saved: Program) -> None:
         """See that this process can go on with what another one has written."""
@@ -227,6 +267,15 @@ class Recovery:
                 "%s was written with pyspark %s, and this is %s; Spark reads what older versions have written",
                 self._files.root, saved.pyspark, pyspark.__version__,
             )  # fmt: skip
+
+
+def _exchange_ms(offsets: Offsets | None) -> int | None:
+    """Batch time that all sources of an exchange have as their offset."""
+    return next((int(offset) for offset in offsets.sources if offset is not None), None) if offsets else None
+
+
+def _up_to(ms: int | None) -> str:
+    return "no batch" if ms is None else f"the batches up to {ms} ms"
 
 
 def _offset(line: str | None) -> Any:

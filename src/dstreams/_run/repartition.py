@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dstreams._run.checkpoint import PREVIOUS, files_of, home, read_directory
+from dstreams._run.checkpoint import files_of, read_directory
 from dstreams._run.program import read_graph
 from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query
 from dstreams._run.recovery import Recovery
+from dstreams._run.runs import Runs
 from dstreams._run.world import World
 from dstreams.errors import DStreamValueError
 
@@ -27,7 +28,7 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
     sc : SparkContext
         Does the work.
     directory : str
-        Path or URI of the checkpoint directory. What it held before is kept in ``_dstreams/previous``.
+        Path or URI of the checkpoint directory. What it held before is kept.
     partitions : int
         The new default number of partitions.
 
@@ -45,11 +46,10 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
     UpgradeError
         If the state cannot be spread anew; nothing has been changed then.
     """
-    named = files_of(sc, directory)
-    files = home(named)
+    files = files_of(sc, directory)
     found = read_directory(files)
     if found is None:
-        raise DStreamValueError(f"{named.root} holds no program of dstreams")
+        raise DStreamValueError(f"{files.root} holds no program of dstreams")
     program, payload = found
     changed = replace(program, parallelism=partitions)
     graph = read_graph(files, changed, payload)
@@ -70,5 +70,8 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
         moved = f"is in {now} partitions, before in {was}" if now != was else f"stays in {now} partitions"
         lines.append(f"  the state of {id} {moved}")
     if before != after and recovery.position is not None:
-        lines.append(f"What was there before is in {PREVIOUS}; delete it when the program has run well.")
+        runs = Runs(files)
+        assert runs.current is not None and runs.previous is not None
+        here, there = (runs.files(run).root for run in (runs.current, runs.previous))
+        lines.append(f"The program goes on in {here}. What was there before stays in {there} until the next change.")
     return "\n".join(lines)

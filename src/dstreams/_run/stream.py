@@ -48,7 +48,7 @@ class _Callback:
 
 
 def start_stream(
-    frame: DataFrame, on_batch: OnBatch, interval_ms: int, directory: str | None, name: str | None
+    frame: DataFrame, on_batch: OnBatch, interval_ms: int, location: str | None, name: str | None
 ) -> JavaObject:
     """Start a query, and return it as soon as Spark has accepted it.
 
@@ -61,7 +61,7 @@ def start_stream(
         batch is not committed.
     interval_ms : int
         Interval of the trigger in ms; 0 for batches that follow each other at once.
-    directory : str, optional
+    location : str, optional
         Checkpoint location.
     name : str, optional
         Name in Spark's UI.
@@ -70,7 +70,7 @@ def start_stream(
     ensure_callback_server_started(sc._gateway)
     logging.getLogger("py4j.clientserver").addFilter(_our_stop)
     writer = frame.writeStream.trigger(processingTime=f"{interval_ms} milliseconds")
-    writer = writer.option("checkpointLocation", directory) if directory else writer
+    writer = writer.option("checkpointLocation", location) if location else writer
     writer = writer.queryName(name) if name else writer
     assert sc._jvm is not None
     helper = sc._jvm.org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchHelper

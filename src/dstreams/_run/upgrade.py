@@ -1,9 +1,10 @@
 """Carrying offsets and state over to a program whose plan keeps them elsewhere.
 
 A restart of the same program finds everything where it was. Another program (or the same one, compiled by another
-version of this package) has other sources in the offset log and other numbers in the state store. Then the files of
-the new query are prepared: a query of its own, with the same stateful operators, stores every entry of the old state
-at its new place, as the batch 0 of the new query; the offset log says where the old one has got to.
+version of this package) has other sources in the offset log and other numbers in the state store. Then a new run is
+made in a folder of its own: a query with the same stateful operators stores every entry of the old state at its new
+place, as the batch 0 of the new query; the offset log says where the old one has got to. Where state stays at its
+places its files are copied. Nothing of the old run is changed.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from pyspark.sql import functions as sf
 from dstreams._plan.identity import initial_id
 from dstreams._plan.python_stage import transform_with_state
 from dstreams._plan.take_over import STORED, TakeOver
-from dstreams._run.checkpoint import LOG, NEXT, exchange_folder, folder_name, move_names, swap, used
 from dstreams._run.layout import TICK, Layout, Place
-from dstreams._run.program import OURS, Program, save_program
+from dstreams._run.program import Program, save_program
 from dstreams._run.query_log import Offsets, Position, QueryLog
+from dstreams._run.runs import LOG, exchange_folder, folder_name, move_names
 from dstreams._run.session import private_session
 from dstreams._run.spread import can_spread, misplaced, spread, total
 from dstreams._run.stream import start_stream
@@ -50,7 +51,7 @@ class Upgrade:
     sc : SparkContext
         The program's context.
     files : Files
-        Files of the directory.
+        Files of the old run.
     old, new : Program
         The program that has written it, and the one that shall go on.
     position : Position
@@ -97,42 +98,43 @@ class Upgrade:
         if problems:
             raise UpgradeError(problems)
 
-    def run(self, payload: bytes) -> None:
-        """Prepare the files and put them in the place of the old ones.
+    def run(self, into: Files, payload: bytes) -> None:
+        """Make the new run.
 
         Parameters
         ----------
+        into : Files
+            Files of its folder, in which there is nothing.
         payload : bytes
             The pickled graph of the new program.
         """
-        files = self.files
-        files.delete(NEXT)
-        nothing_done = self.position.done is None
-        moved = self._moves_state() and not nothing_done
-        old = [f"{LOG}/{folder}" for folder in files.names(LOG) if folder not in self._log_folders()]
-        if moved:
+        nothing_done = self.position.done is None  # state of a batch that was never committed is none
+        if self._moves_state() and not nothing_done:
             log.info("the state of %d operation(s) moves to where the new program looks for it", len(self._kept()))
             for number, layout in enumerate(self.new.layouts):
-                self._import(number, layout)
+                self._import(into, number, layout)
         else:
+            self._copy(into, "metadata")
+            exchanges = [] if nothing_done else [exchange_folder(n) for n in range(1, len(self.new.layouts))]
+            for name in () if nothing_done else ("commits", "state", *exchanges):
+                self._copy(into, name)
+            for folder in ("", *exchanges):
+                move_names(into, folder, self.files.root, into.root)
             first = self.position.batch
             if self.position.before is not None:
-                self._write(first - 1, self.position.before)
-            self._write(first, self.position.at)
-        if moved or nothing_done:  # state of a batch that was never committed is none
-            stays = (LOG, *(["metadata"] if nothing_done else []))
-            old += [name for name in used(files) if name not in stays and not name.startswith(f"{OURS}/program-")]
-        else:
-            old += [name for name in ("offsets", "sources") if files.exists(name)]
-        self._copy_source_logs()
-        save_program(files, self.new, payload, f"{NEXT}/{OURS}")
-        swap(files, old)
+                self._write(into, first - 1, self.position.before)
+            self._write(into, first, self.position.at)
+        self._copy_source_logs(into)
+        save_program(into, self.new, payload)
+
+    def _copy(self, into: Files, name: str, to: str | None = None) -> None:
+        self.files.copy(name, into, to or name)
 
     # ------------------------------------------------------------------ offsets
 
-    def _write(self, batch: int, offsets: Offsets) -> None:
+    def _write(self, into: Files, batch: int, offsets: Offsets) -> None:
         lines = self._translated(offsets)
-        self.files.write(f"{NEXT}/offsets/{batch}", offsets.with_sources(lines).text().encode())
+        into.write(f"offsets/{batch}", offsets.with_sources(lines).text().encode())
 
     def _translated(self, offsets: Offsets) -> list[str | None]:
         """Offsets of the new query's sources."""
@@ -154,15 +156,14 @@ class Upgrade:
         tick = json.loads(offsets.sources[self.old.layouts[0].sources.index(TICK)] or "")
         return int(tick["time"] if self.position.done else tick["zero"])
 
-    def _copy_source_logs(self) -> None:
-        """Some sources (files) have a log of their own in a folder with their number."""
+    def _copy_source_logs(self, into: Files) -> None:
+        """Some sources have files of their own: receivers write ahead, and Spark's keep a log by their number."""
         before = {source: number for number, source in enumerate(self.old.layouts[0].numbered)}
         for number, source in enumerate(self.new.layouts[0].numbered):
             if source in before:
-                self.files.copy(f"sources/{before[source]}", f"{NEXT}/sources/{number}")
-
-    def _log_folders(self) -> list[str]:
-        return [folder_name(operation.id) for operation in self.new.operations]
+                self._copy(into, f"sources/{before[source]}", f"sources/{number}")
+        for operation in self.new.operations:
+            self._copy(into, f"{LOG}/{folder_name(operation.id)}")
 
     # ------------------------------------------------------------------ state
 
@@ -183,11 +184,10 @@ class Upgrade:
                 return number, layout.state[id]
         return -1, None
 
-    def _import(self, number: int, layout: Layout) -> None:
+    def _import(self, into: Files, number: int, layout: Layout) -> None:
         """Make the checkpoint location of a query, with the old state as its batch 0."""
-        folder = f"{NEXT}/{exchange_folder(number)}" if number else NEXT
-        directory = f"{self.files.root}/{folder}"
-        session = private_session(self.sc, directory)
+        location = into.below(exchange_folder(number)) if number else into
+        session = private_session(self.sc, location.root)
         session.conf.set("spark.sql.shuffle.partitions", str(layout.partitions))
         frame = reader_frame(session, _StoredReader(self._stored(session, layout)))
         for exchanges in layout.operators:
@@ -196,14 +196,13 @@ class Upgrade:
         def run(jdf: JavaObject, _: int) -> None:
             jdf.queryExecution().toRdd().count()
 
-        jquery = start_stream(frame, run, 0, directory, f"{self.new.app} (dstreams), upgrade")
+        jquery = start_stream(frame, run, 0, location.root, f"{self.new.app} (dstreams), upgrade")
         try:
             jquery.processAllAvailable()
         finally:
             jquery.stop()
-        self._verify(session, folder, layout)
-        move_names(self.files, folder, f"{self.files.root}/{NEXT}", self.files.root)
-        written = QueryLog(self.files.below(folder)).position()
+        self._verify(session, location.root, layout)
+        written = QueryLog(location).position()
         assert written is not None and not written.pending
         if number:
             lines: list[list[str | None]] = [[str(self._done_ms())] * len(layout.sources)]
@@ -214,7 +213,7 @@ class Upgrade:
                 lines.append(self._translated(self.position.at))
         for batch, sources in enumerate(lines):
             text = written.at.with_sources(sources).text()
-            self.files.write(f"{folder}/offsets/{batch}", text.encode())
+            location.write(f"offsets/{batch}", text.encode())
 
     def _stored(self, session: SparkSession, layout: Layout) -> DataFrame:
         """Entries of the old state that belong into a new query, with their new keys."""
@@ -249,14 +248,14 @@ class Upgrade:
     def _step_class(self, id: str) -> str:
         return next(operation.state for operation in self.new.operations if operation.id == id)
 
-    def _verify(self, session: SparkSession, folder: str, layout: Layout) -> None:
+    def _verify(self, session: SparkSession, location: str, layout: Layout) -> None:
         """See that all state that was spread anew is there, and where the program will look for it."""
         for id, place in layout.state.items():
             before = self._old_entries(session, id) if self._is_spread(id, place) else None
             if before is None:
                 continue
             state = self._step_class(id)
-            after = _entries(session, f"{self.files.root}/{folder}", layout, place, 0)
+            after = _entries(session, location, layout, place, 0)
             expected, found, wrong = total(before, state), total(after, state), misplaced(after, state, place)
             if expected != found or wrong:
                 raise UpgradeError(

@@ -1,9 +1,8 @@
 """textFileStream and binaryRecordsStream, on Structured Streaming's file source.
 
 The file source lists a directory one level deep, leaves out names that begin with ``.`` or ``_``, remembers
-what it has read, and works on every Hadoop file system. Two rules of DStreams are added: files that are older
-than the stream are not read (a filter on the modification time, by which Spark skips the files themselves), and
-what lies further back than the remember window counts as old (``maxFileAge``).
+what it has read, and works on every Hadoop file system. Two rules are added, by filters on what is known of a file, so
+that Spark skips the files themselves: those that are older than the stream are not read, nor those that cannot be.
 """
 
 from __future__ import annotations
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 __all__ = ["BinaryRecordsSource", "TextFileSource", "read_lines"]
+
+_WEEK_MS = 7 * 24 * 3600 * 1000
+"""What is older than that, seen from the newest file, is old: with less, a file from a clock that is ahead would make
+all others old. Spark's own default."""
 
 
 def read_lines(batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
@@ -66,14 +69,18 @@ class _Directory(NativeSource):
 
     def frame(self, session: SparkSession, start: Start) -> DataFrame:
         """Streaming frame of new files; which ones were read is in the file source's own log."""
-        reader = session.readStream.format(self.format).option("maxFileAge", f"{self._remember_ms}ms")
+        age_ms = max(self._remember_ms, _WEEK_MS)
+        reader = session.readStream.format(self.format).option("maxFileAge", f"{age_ms}ms")
         if self.format == "binaryFile":
             reader = reader.schema("path STRING, modificationTime TIMESTAMP, length LONG, content BINARY")
         born = F.timestamp_millis(F.lit(self._created_ms))
         # A name, or a pattern, stands for directories: a file that it matches lies one level higher than theirs.
         path = F.regexp_replace("_metadata.file_path", "^[^/]*(//[^/]*)?/", "")  # without scheme and host
         inside = F.size(F.split(path, "/")).isin([depth + 1 for depth in self._depths(session.sparkContext)])
-        frame = reader.load(_as_glob(self.directory)).where((F.col(self.modified) > born) & inside)
+        # Hadoop makes a path of the name of a local file's checksum, and takes what is before a colon for a scheme.
+        local, name = F.col("_metadata.file_path").startswith("file:"), F.col("_metadata.file_name")
+        readable = ~(local & (name.contains(":") | name.contains("%3A")))
+        frame = reader.load(_as_glob(self.directory)).where((F.col(self.modified) > born) & inside & readable)
         return frame.select(*self._columns())
 
     def _depths(self, sc: SparkContext) -> set[int]:

@@ -145,7 +145,7 @@ class ReceiverReader(Reader):
             If the log is damaged, or lacks records that the program has not processed.
         """
         if self._log is not None:
-            self._ahead = WriteAheadLog(self._log)
+            self._ahead = WriteAheadLog(self._log())
             try:
                 self._recover(self._ahead)
             except Exception as error:

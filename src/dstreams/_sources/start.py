@@ -28,15 +28,15 @@ class Start:
     committed : dict, optional
         The same of the last batch that was committed; where it differs from `position`, the batch in between is
         run again.
-    log : LogFolder, optional
-        Where a receiver writes ahead; None without a checkpoint directory.
+    log : callable, optional
+        Gives the folder where a receiver writes ahead, once the query starts; None without a checkpoint directory.
     report : callable
         ``(event, text)``: takes what a receiver says of itself, for the log and the listeners.
     """
 
     position: dict[str, Any] | None = None
     committed: dict[str, Any] | None = None
-    log: LogFolder | None = None
+    log: Callable[[], LogFolder] | None = None
     report: Callable[[str, str], None] = _ignore
 
 
