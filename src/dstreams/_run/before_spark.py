@@ -16,6 +16,7 @@ from pyspark.find_spark_home import _find_spark_home
 
 from dstreams._run import class_archive
 from dstreams._run.program import FILE, OURS, without_process
+from dstreams._run.runs import CURRENT, read_runs
 
 __all__ = ["saved_conf", "start_jvm"]
 
@@ -68,10 +69,12 @@ def _local(path: str) -> Path | None:
 def _saved_conf(folder: Path) -> SparkConf | None:
     """Settings of the program that a folder holds; what is wrong with it is told when it is read in full."""
     try:
-        newest = max((folder / OURS).glob(f"{FILE}*"))
+        current = folder / CURRENT
+        location = read_runs(current.read_bytes())[0].location if current.exists() else ""
+        newest = max((folder / location / OURS).glob(f"{FILE}*"))
         with newest.open("rb") as file:
             saved = json.loads(file.readline())["conf"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
     conf = SparkConf(loadDefaults=False, _jvm=None)
     conf.setAll(list(without_process(saved).items()))

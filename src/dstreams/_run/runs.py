@@ -22,10 +22,10 @@ from dstreams.errors import CheckpointError
 if TYPE_CHECKING:
     from dstreams._run.files import Files
 
-__all__ = ["LOG", "Run", "Runs", "exchange_folder", "folder_name", "move_names"]
+__all__ = ["CURRENT", "LOG", "Run", "Runs", "exchange_folder", "folder_name", "move_names", "read_runs"]
 
 LOG = f"{OURS}/log"
-_CURRENT = f"{OURS}/current"
+CURRENT = f"{OURS}/current"
 _RUN = "run-"
 _NOBODYS = re.compile(r"\..*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|" + OURS)
 """Hidden files, the folders that a SparkContext makes in its checkpoint directory, and our own."""
@@ -74,14 +74,14 @@ class Runs:
         self._files = files
         self.current: Run | None = None
         self.previous: Run | None = None
-        if files.exists(_CURRENT):
+        if files.exists(CURRENT):
             try:
-                current, *previous = json.loads(files.read(_CURRENT))
-                self.current, self.previous = Run(**current), Run(**previous[0]) if previous else None
+                self.current, *previous = read_runs(files.read(CURRENT))
+                self.previous = previous[0] if previous else None
             except Exception as error:
                 raise CheckpointError.unreadable(
                     files.root,
-                    f"the file {_CURRENT} is damaged ({jvm_reason(error)}), which says which of the runs in {OURS} "
+                    f"the file {CURRENT} is damaged ({jvm_reason(error)}), which says which of the runs in {OURS} "
                     "counts. Restore it from a copy. Nothing was changed.",
                 ) from None
         elif any(name.startswith(FILE) for name in files.names(OURS)):
@@ -112,7 +112,7 @@ class Runs:
             else:
                 self._forget(self.previous)  # whatever happens now, nobody asks for it any more
         self.current, self.previous = Run(run.location, _last_commit(self.files(run))), kept
-        self._files.write(_CURRENT, json.dumps([asdict(named) for named in self._named()]).encode())
+        self._files.write(CURRENT, json.dumps([asdict(named) for named in self._named()]).encode())
         for folder in self._left():
             self._files.delete(folder)
 
@@ -132,6 +132,11 @@ class Runs:
         ours = (name for name in self._files.names(OURS) if name.startswith(("exchange-", FILE)) or name == "log")
         for name in (*_QUERY, *(f"{OURS}/{name}" for name in ours)):
             self._files.delete(name)
+
+
+def read_runs(data: bytes) -> list[Run]:
+    """Read the file that says which run counts: that one, and the one that it has replaced."""
+    return [Run(**run) for run in json.loads(data)]
 
 
 def folder_name(id: str) -> str:
