@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import threading
 import uuid
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -414,28 +416,31 @@ def test_a_role_that_is_refused_when_a_program_goes_on(monkeypatch):
 
 
 def test_role(endpoint, monkeypatch):
-    """A role is assumed; the keys that STS gives are used."""
+    """A role is assumed, and again when the keys that STS has given are about to expire."""
     asked = []
 
     class STS:
         def assume_role(self, **given: Any) -> Any:
             asked.append(given)
-            return {"Credentials": {"AccessKeyId": "A", "SecretAccessKey": "B", "SessionToken": "C"}}
+            until = datetime.now(timezone.utc) + timedelta(minutes=60 if len(asked) > 2 else 2)
+            key = f"KEY{len(asked)}"
+            return {
+                "Credentials": {
+                    "AccessKeyId": key, "SecretAccessKey": "B", "SessionToken": f"of {key}", "Expiration": until,
+                }
+            }  # fmt: skip
 
     made = boto3.client
-
-    def client(service: str, **given: Any) -> Any:
-        if service == "sts":
-            return STS()
-        asked.append({key: given[key] for key in given if key.startswith("aws")})
-        return made(service, **given)
-
-    monkeypatch.setattr(boto3, "client", client)
-    Account("s", endpoint, "r", "id", "key", "arn", "session", "external").client()
-    assert asked == [
-        {"RoleArn": "arn", "RoleSessionName": "session", "ExternalId": "external"},
-        {"aws_access_key_id": "A", "aws_secret_access_key": "B", "aws_session_token": "C"},
-    ]
+    monkeypatch.setattr(boto3, "client", lambda service, **given: STS() if service == "sts" else made(service, **given))
+    client = Account("s", endpoint, "us-east-1", "id", "key", "arn", "session", "external").client()
+    sent = []
+    client.meta.events.register("before-send.kinesis", lambda request, **_: sent.append(dict(request.headers)))
+    for _ in range(4):
+        client.list_streams()
+    assert asked == [{"RoleArn": "arn", "RoleSessionName": "session", "ExternalId": "external"}] * 3
+    keys = [re.search("KEY.", str(headers["Authorization"]))[0] for headers in sent]
+    assert keys == ["KEY2", "KEY3", "KEY3", "KEY3"]
+    assert "of KEY3" in str(sent[-1]["X-Amz-Security-Token"])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -68,20 +69,31 @@ class Account:
         return f"Account({self.stream}, {self.region})"
 
     def client(self) -> Any:
-        """Make a client of Kinesis."""
+        """Make a client of Kinesis; a role is assumed, and again before what STS gives expires."""
         import boto3
 
-        keys: dict[str, Any] = {"aws_access_key_id": self.key_id, "aws_secret_access_key": self.secret}
-        if self.role is not None:
-            asked = {"RoleArn": self.role, "RoleSessionName": self.role_session or "dstreams"}
-            asked |= {"ExternalId": self.external_id} if self.external_id else {}
+        keys = {"aws_access_key_id": self.key_id, "aws_secret_access_key": self.secret}
+        if self.role is None:
+            return boto3.client("kinesis", region_name=self.region, endpoint_url=self.endpoint, **keys)
+        from botocore.credentials import RefreshableCredentials
+        from botocore.session import get_session
+
+        asked = {"RoleArn": self.role, "RoleSessionName": self.role_session or "dstreams"}
+        asked |= {"ExternalId": self.external_id} if self.external_id else {}
+
+        def assume() -> dict[str, str]:
             given = boto3.client("sts", region_name=self.region, **keys).assume_role(**asked)["Credentials"]
-            keys = {
-                "aws_access_key_id": given["AccessKeyId"],
-                "aws_secret_access_key": given["SecretAccessKey"],
-                "aws_session_token": given["SessionToken"],
+            return {
+                "access_key": given["AccessKeyId"],
+                "secret_key": given["SecretAccessKey"],
+                "token": given["SessionToken"],
+                "expiry_time": given["Expiration"].isoformat(),
             }
-        return boto3.client("kinesis", region_name=self.region, endpoint_url=self.endpoint, **keys)
+
+        credentials = RefreshableCredentials.create_from_metadata(assume(), assume, "sts-assume-role")
+        session = get_session()
+        session.register_component("credential_provider", SimpleNamespace(load_credentials=lambda: credentials))
+        return session.create_client("kinesis", region_name=self.region, endpoint_url=self.endpoint)
 
 
 def shards_of(client: Any, stream: str) -> dict[str, list[str]]:
