@@ -6,8 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import dstreams._plan
+from dstreams._plan.workers import leave_workers, prepare_workers
 
 HOOK = Path(dstreams._plan.__file__).parent / "worker_path"
 
@@ -43,3 +47,22 @@ def test_the_names_of_old_connectors_are_found_in_a_worker() -> None:
             print("fine", file=sys.stderr)
     """
     assert stderr_of(code).strip() == "fine"
+
+
+class _Context:
+    def __init__(self, **environment: str) -> None:
+        self.environment = environment
+
+
+@pytest.mark.parametrize("own", [{}, {"PYTHONPATH": "/own"}])
+def test_the_environment_of_workers(monkeypatch: pytest.MonkeyPatch, own: dict[str, str]) -> None:
+    """They find what the driver finds (``--py-files``), and the context gets back what it had."""
+    monkeypatch.setenv("PYTHONPATH", "/py-files.zip")
+    sc: Any = _Context(A="1", **own)
+    for _ in range(2):
+        prepare_workers(sc)
+    assert sc.environment["PYTHONPATH"].split(os.pathsep)[1:] == [*own.values(), "/py-files.zip"]
+    leave_workers(sc)
+    assert sc.environment == {"A": "1", **own}
+    leave_workers(sc)
+    assert sc.environment == {"A": "1", **own}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["leave_workers", "prepare_workers"]
 
 _PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "worker_path")
+_own: WeakKeyDictionary[SparkContext, str | None] = WeakKeyDictionary()
+"""What each SparkContext has had as ``PYTHONPATH`` of its workers."""
 
 
 def prepare_workers(sc: SparkContext) -> None:
@@ -19,17 +22,17 @@ def prepare_workers(sc: SparkContext) -> None:
     Spark hands a worker only to functions with the same environment, which PySpark copies from the SparkContext: the
     stages of the plan and of the batch side share their workers if it is one for both.
     """
-    rest = [entry for entry in _entries(sc) if entry != _PATH]
-    sc.environment = {**sc.environment, "PYTHONPATH": os.pathsep.join([_PATH, *rest])}
+    own = _own.setdefault(sc, sc.environment.get("PYTHONPATH"))
+    # A stateful operator is asked for its schema beside the driver, where only its path has what --py-files brought.
+    path = filter(None, [_PATH, own, os.environ.get("PYTHONPATH")])
+    sc.environment = {**sc.environment, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def leave_workers(sc: SparkContext) -> None:
     """Give a SparkContext its own environment back."""
-    rest = [entry for entry in _entries(sc) if entry != _PATH]
-    sc.environment = {**sc.environment, "PYTHONPATH": os.pathsep.join(rest)}
-    if not rest:
-        del sc.environment["PYTHONPATH"]
-
-
-def _entries(sc: SparkContext) -> list[str]:
-    return [entry for entry in sc.environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if sc not in _own:
+        return
+    own = _own.pop(sc)
+    sc.environment = {key: value for key, value in sc.environment.items() if key != "PYTHONPATH"}
+    if own is not None:
+        sc.environment["PYTHONPATH"] = own
