@@ -51,12 +51,11 @@ def main(arguments: list[str]) -> int:
         return 2
 
     from dstreams import compat
-    from dstreams._run import class_archive
     from dstreams._run.interpreter import use_this_python
-    from dstreams._run.launch import around_launch
+    from dstreams._run.launch import around_launch, launching
 
     use_this_python()
-    around_launch(class_archive.used)
+    around_launch(launching)
     compat.activate()
     sys.argv = list(arguments)
     sys.path.insert(0, os.path.dirname(os.path.abspath(program)))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["GIVE_RDDS", "lacking"]
+from typing import Any
+
+from dstreams.errors import DStreamTypeError
+
+__all__ = ["GIVE_RDDS", "Inside", "lacking"]
 
 GIVE_RDDS = "give RDDs to a stream with ssc.queueStream(...), or records with ssc.receiverStream(...)"
 _ADVICE = {
@@ -12,6 +16,28 @@ _ADVICE = {
     ("StreamingContext", "_jvm"): "ssc.sparkContext._jvm is the JVM",
     ("StreamingContext", "_jduration"): "the interval is the one that the program has given",
 }
+
+
+class Inside:
+    """Stands for something inside the old engine, so that a program which imports it starts.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    instead : str
+        The public way.
+    """
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name = name
+        self._instead = instead
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Refuse to be used."""
+        raise DStreamTypeError(
+            f"{self._name}: it wraps a function for the JVM's DStreams, and there are none. Instead: {self._instead}"
+        )
 
 
 def lacking(owner: str, name: str) -> str:

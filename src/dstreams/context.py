@@ -21,12 +21,12 @@ from dstreams._plan.graph import Graph, Node, call_site
 from dstreams._plan.identity import match
 from dstreams._plan.placement import place
 from dstreams._plan.workers import leave_workers, prepare_workers
-from dstreams._run import class_archive
 from dstreams._run.before_spark import start_jvm
 from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
 from dstreams._run.explain import explain
 from dstreams._run.files import hadoop_files, jvm_reason
 from dstreams._run.interpreter import use_this_python, use_this_python_in
+from dstreams._run.launch import launching
 from dstreams._run.logs import show_logs
 from dstreams._run.nodes import wait_for_executors
 from dstreams._run.program import Program, describe, pickle_graph, read_graph
@@ -90,7 +90,7 @@ class StreamingContext(Inputs):
         self._interval_ms = to_milliseconds(batchDuration, "batchDuration")
         if isinstance(sparkContext, SparkConf):
             use_this_python()
-            with class_archive.used(sparkContext):
+            with launching(sparkContext):
                 sparkContext = SparkContext(conf=sparkContext)
         if not isinstance(sparkContext, SparkContext):
             raise DStreamTypeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -50,7 +51,13 @@ class Stream(Generic[T]):
         self.is_cached = False
         self.is_checkpointed = False
 
-    if not TYPE_CHECKING:  # where it would stand for any name
+    if not TYPE_CHECKING:  # where they would stand for any class, and any name
+
+        @property
+        def __class__(self):
+            """The old engine's class too, for ``isinstance`` in programs and libraries that have imported that one."""
+            old = sys.modules.get("pyspark.streaming.dstream")
+            return getattr(old, "DStream", type(self))
 
         def __getattr__(self, name):
             raise AttributeError(lacking("DStream", name))

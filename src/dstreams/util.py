@@ -5,7 +5,14 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
+from dstreams._insides import Inside
+
 __all__ = ["rddToFileName"]
+
+TransformFunction = Inside("TransformFunction", "stream.transform(f) and stream.foreachRDD(f) take f as it is")
+TransformFunctionSerializer = Inside(
+    "TransformFunctionSerializer", "ssc.checkpoint(directory) saves the functions of a program with it"
+)
 
 
 def rddToFileName(prefix: str, suffix: str | None, timestamp: datetime | int) -> str:

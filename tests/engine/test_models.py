@@ -10,18 +10,9 @@ from pyspark.mllib.clustering import StreamingKMeans, StreamingKMeansModel
 from pyspark.mllib.linalg import Vectors
 from pyspark.mllib.regression import LabeledPoint, LinearRegressionWithSGD, StreamingLinearRegressionWithSGD
 
-from dstreams import DStream
-
 pytestmark = pytest.mark.engine
 
 BATCHES = 4
-
-
-@pytest.fixture(autouse=True)
-def replaced(monkeypatch):
-    """Let the algorithms take our streams, as `dstreams.compat` and `python -m dstreams` do for a program."""
-    for module in ("clustering", "regression"):
-        monkeypatch.setattr(f"pyspark.mllib.{module}.DStream", DStream)
 
 
 def rounded(values: Any) -> list[float]:

@@ -25,6 +25,7 @@ from dstreams._plan.streaming_rdd import (
     UnionOf,
     parents_of,
 )
+from dstreams._plan.worker_errors import one_line
 from dstreams.errors import DStreamError, DStreamTypeError
 
 if TYPE_CHECKING:
@@ -290,11 +291,11 @@ def _unpicklable(node: Node, error: Exception) -> DStreamError:
 
 
 def _cannot_pickle(culprit: Node, error: Exception) -> DStreamError:
-    reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     return DStreamTypeError(
-        f"{culprit}: the function cannot be pickled and sent to the workers: {reason}. It (or something it "
-        "closes over) holds a thing that lives in this process only, such as a SparkContext, a DStream, a lock, "
-        "a file or a connection. Make it inside the function, or use foreachRDD."
+        f"{culprit}: the function cannot be pickled and sent to the workers: {one_line(error)}. It (or something it "
+        "closes over) holds a thing that lives in this process only, such as a SparkContext, an RDD, a "
+        "DStream, a lock, a file or a connection. Make it inside the function, or use foreachRDD; an RDD can be joined "
+        "in transform, or its records be sent with sc.broadcast(rdd.collectAsMap())."
     )
 
 

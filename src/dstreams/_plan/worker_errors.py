@@ -1,14 +1,19 @@
-"""Finding a worker's Python traceback in what the JVM says about a failed job."""
+"""What exceptions say, those of workers too, whose traceback is somewhere in what the JVM says about a failed job."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["exception_text", "remade", "worker_traceback"]
+__all__ = ["exception_text", "one_line", "remade", "worker_traceback"]
 
 _TRACEBACK = re.compile(
     r"Traceback \(most recent call last\):\n(?:(?!\s*at |\tat |\t\.\.\. |Driver stacktrace|Caused by).*\n?)+"
 )
+
+
+def one_line(error: BaseException) -> str:
+    """All that an exception says, as a part of a sentence."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def worker_traceback(text: str) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pyspark import SparkConf, SparkContext
 from pyspark.find_spark_home import _find_spark_home
 
-from dstreams._run import class_archive
+from dstreams._run.launch import launching
 from dstreams._run.program import FILE, OURS, without_process
 from dstreams._run.runs import CURRENT, read_runs
 
@@ -40,13 +40,13 @@ def start_jvm(path: str) -> bool:
     """
     folder = None if SparkContext._gateway is not None else _local(path)
     if folder is None:
-        with class_archive.used():
+        with launching():
             SparkContext._ensure_initialized()
         return True
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
     conf = _saved_conf(folder)
-    with class_archive.used(conf):
+    with launching(conf):
         SparkContext._ensure_initialized(conf=conf)
     return True
 

@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from pyspark import SparkConf
 from pyspark.core import context as _context
 
-__all__ = ["around_launch"]
+from dstreams._run import class_archive
+from dstreams.errors import DStreamValueError
+
+__all__ = ["around_launch", "launching"]
+
+_OLD_KAFKA = re.compile(r"spark-streaming-kafka(-0-8|-0-10)?(-assembly)?_2\.1\d[\w.:-]*")
 
 _spark: Any = _context
 """The module in which SparkContext looks for the function; it does not say so to type checkers."""
+
+
+@contextmanager
+def launching(conf: SparkConf | None = None) -> Iterator[None]:
+    """Start a JVM within this, if there is none: from the archive of classes, and not in vain.
+
+    Parameters
+    ----------
+    conf : SparkConf, optional
+        Settings with which it is to be started.
+
+    Raises
+    ------
+    DStreamValueError
+        If they, or the environment, ask for the old engine's connector to Kafka, which no longer is.
+    """
+    asked = [os.environ.get("PYSPARK_SUBMIT_ARGS", "")]
+    if conf is not None:
+        asked += [conf.get("spark.jars.packages", "") or "", conf.get("spark.jars", "") or ""]
+    for text in asked:
+        if found := _OLD_KAFKA.search(text):
+            from dstreams._sources.kafka_cluster import kafka_package
+
+            raise DStreamValueError(
+                f"{found[0]} is the connector of Spark's old engine, in which Python has no Kafka since Spark 3. "
+                f"Instead ask for Structured Streaming's: --packages {kafka_package()} (in PYSPARK_SUBMIT_ARGS or of "
+                "spark-submit; the conf spark.jars.packages). The program itself stays as it is."
+            )
+    with class_archive.used(conf):
+        yield
 
 
 def around_launch(within: Callable[[SparkConf | None], AbstractContextManager[None]]) -> Callable[[], None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["BATCHES", "SCHEDULER", "STATE_SERVER", "set_level", "show_logs"]
+__all__ = ["BATCHES", "SCHEDULER", "STATE_SERVER", "TRIGGER", "set_level", "show_logs"]
 
 STATE_SERVER = "org.apache.spark.sql.execution.python.streaming.TransformWithStateInPySparkStateServer"
 """Warns of every key that has no state yet, which is nothing to be warned of."""
@@ -16,6 +16,8 @@ SCHEDULER = "org.apache.spark.scheduler.DAGScheduler"
 """Warns when a query is stopped while none of its jobs runs, which is how we stop one."""
 BATCHES = "org.apache.spark.sql.execution.streaming.runtime.MicroBatchExecution"
 """Prints a stack of the JVM when a query ends with a failed batch; we tell the program's own error instead."""
+TRIGGER = "org.apache.spark.sql.execution.streaming.runtime.ProcessingTimeExecutor"
+"""Warns of every batch that takes longer than the interval, also of the first; we tell it once, with figures."""
 
 
 _QUIET = {"ERROR": logging.ERROR, "FATAL": logging.CRITICAL, "OFF": logging.CRITICAL + 1}

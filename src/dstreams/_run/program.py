@@ -21,6 +21,7 @@ from pyspark import SparkConf, cloudpickle
 from dstreams._plan.default_partitions import restoring_with
 from dstreams._plan.graph import Graph
 from dstreams._plan.identity import Operation
+from dstreams._plan.worker_errors import one_line
 from dstreams._run.layout import Layout
 from dstreams._version import __version__
 from dstreams.errors import CheckpointError, DStreamTypeError
@@ -174,12 +175,12 @@ def pickle_graph(graph: Graph) -> bytes:
 
 
 def _not_picklable(name: str, error: Exception) -> DStreamTypeError:
-    reason = " ".join(str(error).split()) or type(error).__name__
     return DStreamTypeError(
-        f"{name}: it cannot be saved in the checkpoint directory, from which the program would be restored: {reason}. "
+        f"{name}: it cannot be saved in the checkpoint directory, from which the program would be restored: "
+        f"{one_line(error)}. "
         "Its function (or something it closes over) holds a thing that lives in this process only, such as a "
-        "SparkContext, a DStream, a lock, a file or a connection. Take the SparkContext from the RDD (rdd.context), "
-        "and make other things inside the function."
+        "SparkContext, an RDD, a DStream, a lock, a file or a connection. Take the SparkContext from the RDD "
+        "(rdd.context), and make other things inside the function."
     )
 
 

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 __all__ = ["BatchInfo", "Event", "ListenerBus", "OutputInfo", "ReceiverInfo", "Time"]
@@ -28,7 +28,15 @@ def _getter(name: str) -> Any:
     return get
 
 
-@dataclass(frozen=True)
+class _Readable:
+    """Prints as what its getters give."""
+
+    def __repr__(self) -> str:
+        given = ((each.name[1:], getattr(self, each.name)) for each in fields(self))  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given)})"
+
+
+@dataclass(frozen=True, repr=False)
 class Time:
     """A batch time; prints as ``<ms> ms``."""
 
@@ -38,12 +46,12 @@ class Time:
         """Milliseconds since the epoch."""
         return self._milliseconds
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self._milliseconds} ms"
 
 
-@dataclass
-class InputInfo:
+@dataclass(repr=False)
+class InputInfo(_Readable):
     """What one input gave to a batch. All getters are methods, as in the old engine's API."""
 
     _inputStreamId: int
@@ -59,8 +67,8 @@ class InputInfo:
         return {} if self._metadataDescription is None else {"Description": self._metadataDescription}
 
 
-@dataclass
-class OutputInfo:
+@dataclass(repr=False)
+class OutputInfo(_Readable):
     """One output operation in one batch; times in ms, -1 when not yet known."""
 
     _batchTime: Time
@@ -80,8 +88,8 @@ class OutputInfo:
     failureReason = _getter("failureReason")
 
 
-@dataclass
-class BatchInfo:
+@dataclass(repr=False)
+class BatchInfo(_Readable):
     """One batch; times and delays in ms, -1 when not yet known."""
 
     _batchTime: Time
@@ -123,8 +131,8 @@ class BatchInfo:
         return -1 if end < 0 or start < 0 else end - start
 
 
-@dataclass
-class ReceiverInfo:
+@dataclass(repr=False)
+class ReceiverInfo(_Readable):
     """State of a receiver."""
 
     _streamId: int
@@ -149,10 +157,15 @@ class ReceiverInfo:
 
 
 class Event:
-    """An event: one getter, named as in the old engine (``batchInfo``, ``time``, ...)."""
+    """An event: one getter, named as in the old engine (``batchInfo``, ``time``, ...); prints as it does there."""
 
-    def __init__(self, getter: str, value: Any) -> None:
+    def __init__(self, method: str, getter: str, value: Any) -> None:
+        self._name = f"StreamingListener{method.removeprefix('on')}"
+        self._value = value
         setattr(self, getter, lambda: value)
+
+    def __repr__(self) -> str:
+        return f"{self._name}({self._value})"
 
 
 class ListenerBus:
@@ -178,7 +191,7 @@ class ListenerBus:
     def post(self, method: str, getter: str, value: Any) -> None:
         """Call ``listener.<method>(event)`` soon, where ``event.<getter>()`` is the value."""
         if self._thread is not None:
-            self._queue.put((method, Event(getter, value)))
+            self._queue.put((method, Event(method, getter, value)))
 
     def is_current_thread(self) -> bool:
         """Whether the caller is a listener."""

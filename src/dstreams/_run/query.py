@@ -23,12 +23,13 @@ from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
 from dstreams._run.files import jvm_reason
 from dstreams._run.layout import TICK, layout_of
-from dstreams._run.logs import BATCHES, SCHEDULER, STATE_SERVER, set_level
+from dstreams._run.logs import BATCHES, SCHEDULER, STATE_SERVER, TRIGGER, set_level
 from dstreams._run.nodes import check_nodes
+from dstreams._run.pace import Pace
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, ReceiverInfo, Time, now_ms
 from dstreams._run.reads import Reads
 from dstreams._run.runs import exchange_folder
-from dstreams._run.session import bucket_ids, private_session, temporary_checkpoint
+from dstreams._run.session import Tabs, bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import start_stream
 from dstreams._run.waiting import Waiting
 from dstreams._run.world import World
@@ -154,7 +155,9 @@ class Query:
         self._error: BaseException | None = None
         self._jquery: JavaObject | None = None
         self._offsets: str | None = None
-        self._level: str | None = None
+        self._levels: dict[str, str] = {}
+        self._pace = Pace(interval_ms)
+        self._tabs = Tabs(sc)
         self._frames: dict[str, DataFrame] = {}
         self._readers: dict[Source, Reader] = {}
         self._functions = Functions(sc)
@@ -254,7 +257,8 @@ class Query:
     def start(self) -> None:
         """Start the query; returns as soon as Spark has accepted it."""
         if self.plan.piped or self.placement.exchanges:
-            set_level(self._sc, STATE_SERVER, "ERROR")
+            self._set_level(STATE_SERVER, "ERROR")
+        self._set_level(TRIGGER, "ERROR")
         self._log_start()
         self.clock.start()
         try:
@@ -309,6 +313,8 @@ class Query:
             self._batch_thread = None
             self.clock.complete()
         self._adjust_rates(info)
+        self._tell_pace(info)
+        self._tabs.look()
         if not committed or not self._world.may_commit():
             self._give_up()
             raise Stopped("the batch failed")
@@ -331,6 +337,13 @@ class Query:
             rate = estimator.measured(info.processingEndTime(), records, info.processingDelay(), info.schedulingDelay())
             limit.pressed = limit.pressed if rate is None else rate
 
+    def _tell_pace(self, info: BatchInfo) -> None:
+        if self.clock.logical or info.processingDelay() < 0:
+            return
+        waiting = sum(reader.left for reader in self._readers.values() if isinstance(reader, ReceiverReader))
+        if (text := self._pace.look(info, waiting)) is not None:
+            log.warning("%s", text)
+
     def _still_the_driver(self) -> bool:
         try:
             if self._recovery is not None:
@@ -352,8 +365,12 @@ class Query:
 
     def _hush(self) -> None:
         """Keep Spark from printing what we raise to end a query."""
-        if self._level is None:
-            self._level = set_level(self._sc, BATCHES, "OFF")
+        self._set_level(BATCHES, "OFF")
+
+    def _set_level(self, logger: str, level: str) -> None:
+        """Set the level of one of Spark's loggers until the query ends."""
+        if logger not in self._levels and (before := set_level(self._sc, logger, level)) is not None:
+            self._levels[logger] = before
 
     def _ends_with_a_failure(self, again: bool) -> bool:
         """Whether the program ends when a function of it fails, so that the next start runs the batch again.
@@ -528,9 +545,8 @@ class Query:
         self.clock.abandon()
         for exchange in self.batches.exchanges:
             self._quietly(exchange.close)
-        if self._level is not None and self._sc._jsc is not None:
-            set_level(self._sc, BATCHES, self._level)
-            self._level = None
+        while self._levels and self._sc._jsc is not None:
+            set_level(self._sc, *self._levels.popitem())
         for reader in self._readers.values():
             self._quietly(reader.stop)
         for source in self._sources:

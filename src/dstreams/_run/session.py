@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["bucket_ids", "private_session", "temporary_checkpoint"]
+__all__ = ["Tabs", "bucket_ids", "private_session", "temporary_checkpoint"]
 
 _STATE = "org.apache.spark.sql.execution.streaming.state."
 _OPTIMIZER = "org.apache.spark.sql.catalyst.optimizer."
@@ -85,6 +85,39 @@ def private_session(sc: SparkContext, checkpoint: str | None) -> SparkSession:
         for key, value in _ON_A_LOCAL_DISK.items():
             session.conf.set(key, value)
     return session
+
+
+class Tabs:
+    """Takes the tabs out of Spark's UI that are there twice.
+
+    A session that the program makes after ours brings its own, which show the same: all sessions of a SparkContext
+    write to one store.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The context of the program.
+    """
+
+    def __init__(self, sc: SparkContext) -> None:
+        self._sc = sc
+        self._known = SparkSession._instantiatedSession
+
+    def look(self) -> None:
+        """Look whether the program has made a session since."""
+        session, known = SparkSession._instantiatedSession, self._known
+        self._known = session
+        if session is None or session is known or session._sc is not self._sc or self._sc._jsc is None:
+            return
+        session._jsparkSession.sharedState()  # which adds the tabs, if it has not yet
+        found = self._sc._jsc.sc().ui()
+        if found.isDefined():
+            ui, names = found.get(), set()
+            tabs = ui.getTabs()
+            for tab in [tabs.apply(i) for i in range(tabs.size())]:
+                if tab.name() in names:
+                    ui.detachTab(tab)
+                names.add(tab.name())
 
 
 def bucket_ids(sc: SparkContext, op: int, partitions: int) -> list[int]:

@@ -195,6 +195,11 @@ class ReceiverReader(Reader):
         parallelism = 1 if self.records <= PARTITION_RECORDS else self._settings.parallelism
         return cut(self.merge(found, parallelism), self.records, parallelism)
 
+    @property
+    def left(self) -> int:
+        """Records that have been received since the batch that runs was cut."""
+        return self._waiting - (self.records or 0)
+
     def commit(self, end: Offset) -> None:
         """Forget what has been processed."""
         with self._room:

@@ -1,0 +1,20 @@
+"""Events of listeners print as what they tell."""
+
+from __future__ import annotations
+
+from dstreams._run.progress import BatchInfo, Event, InputInfo, OutputInfo, Time
+
+
+def test_a_batch() -> None:
+    outputs = {1: OutputInfo(Time(2000), 1, "pprint", "pprint at app.py:9", 2003)}
+    info = BatchInfo(Time(2000), 2001, {0: InputInfo(0, 5, "file:/in/a")}, outputs, 2002)
+    assert str(Event("onBatchStarted", "batchInfo", info)) == (
+        "StreamingListenerBatchStarted(BatchInfo(batchTime=2000 ms, submissionTime=2001, streamIdToInputInfo={0: "
+        "InputInfo(inputStreamId=0, numRecords=5, metadataDescription='file:/in/a')}, outputOperationInfos={1: "
+        "OutputInfo(batchTime=2000 ms, id=1, name='pprint', description='pprint at app.py:9', startTime=2003, "
+        "endTime=-1, failureReason=None)}, processingStartTime=2002, processingEndTime=-1))"
+    )
+
+
+def test_the_start() -> None:
+    assert str(Event("onStreamingStarted", "time", 17)) == "StreamingListenerStreamingStarted(17)"
