@@ -81,7 +81,8 @@ def find(path: str) -> Any:
 
 def refuses(function: Any) -> bool:
     """Whether a function is there to say that it does nothing: it returns never."""
-    return callable(function) and getattr(function, "__annotations__", {}).get("return") in ("NoReturn", "Never")
+    called = function if isinstance(function, FunctionType) else getattr(type(function), "__call__", None)
+    return getattr(called, "__annotations__", {}).get("return") in ("NoReturn", "Never")
 
 
 def parameters(function: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from dstreams.errors import DStreamTypeError
 
@@ -33,7 +33,7 @@ class Inside:
         self._name = name
         self._instead = instead
 
-    def __call__(self, *_: Any, **__: Any) -> Any:
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to be used."""
         raise DStreamTypeError(
             f"{self._name}: it wraps a function for the JVM's DStreams, and there are none. Instead: {self._instead}"
