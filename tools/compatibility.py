@@ -81,7 +81,7 @@ def find(path: str) -> Any:
 
 def refuses(function: Any) -> bool:
     """Whether a function is there to say that it does nothing: it returns never."""
-    called = function if isinstance(function, FunctionType) else getattr(type(function), "__call__", None)
+    called = function if isinstance(function, FunctionType) else vars(type(function)).get("__call__")
     return getattr(called, "__annotations__", {}).get("return") in ("NoReturn", "Never")
 
 
