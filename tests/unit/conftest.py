@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,11 +33,11 @@ def run() -> Iterator[Callable[..., tuple[ReceiverReader, Status]]]:
 
     def start(source: ReceiverSource, log: Path | None = None) -> tuple[ReceiverReader, Status]:
         status = Status()
-        folder = None
+        begin = Start(report=status.report)
         if log is not None:  # a program with a checkpoint directory is saved there, and restored
-            folder = LocalFolder(str(log))
+            begin = replace(begin, log=lambda: LocalFolder(str(log)))
             source = cloudpickle.loads(cloudpickle.dumps(source))
-        reader = source.reader(Start(log=folder, report=status.report), cast(Any, None))
+        reader = source.reader(begin, cast(Any, None))
         opened.append(reader)
         reader.open()
         return reader, status

@@ -100,14 +100,14 @@ class OneBucket:
 
     def __init__(self, step: Step, workers: int = 1, zero_ms: int = 0) -> None:
         self.pages = MemoryPages()
-        self.workers = [Remembered() for _ in range(workers)]
+        self.workers = [Remembered(1 << 30) for _ in range(workers)]
         self.zero_ms = self.last_ms = zero_ms
         flow = Flow(None, [Flow(StepCall(_NUMBER, step), [Deliver(_TAG)])])
         self.operator = Operator("plan", {_EXCHANGE: flow}, {_EXCHANGE: [_BUCKET], PASS: [_PASSED]})
 
     def lose(self, worker: int) -> None:
         """Let a worker end; another one takes its place."""
-        self.workers[worker] = Remembered()
+        self.workers[worker] = Remembered(1 << 30)
 
     def run(
         self,
@@ -290,7 +290,7 @@ class Cluster:
                 rows = [Row(*Line._fields)(*(line[name] for name in Line._fields)) for line in lines]
                 pages = self.pages.setdefault((number, op, bucket), MemoryPages())
                 pages.begin()
-                worker = self.remembered.setdefault(self.random.randrange(self.workers), Remembered())
+                worker = self.remembered.setdefault(self.random.randrange(self.workers), Remembered(1 << 30))
                 task = cloudpickle.loads(pickled)
                 with working(worker):
                     out = [row.asDict() for row in task.handle(pages, (op, bucket), iter(rows))]

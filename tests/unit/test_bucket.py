@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
 from typing import Any
 
@@ -190,25 +191,39 @@ def test_a_lost_slot_is_an_error_that_names_it() -> None:
 
 
 def test_what_a_worker_remembers_is_taken_once() -> None:
-    worker = Remembered()
-    worker.keep("plan", "a", 1)
-    worker.keep("plan", "b", 2)
-    assert worker.take("plan", "a") == 1
-    assert worker.take("plan", "a") is None
-    assert worker.take("plan", "b") == 2
+    worker = Remembered(100)
+    worker.keep("a", 1, 10)
+    worker.keep("b", 2, 20)
+    assert worker.take("a") == 1
+    assert worker.take("a") is None
+    assert worker.take("b") == 2
+    assert worker.length == 0
 
 
-def test_a_worker_remembers_for_several_queries_and_only_for_the_last_ones() -> None:
-    """A program with exchanges has several queries at once, whose stages share the workers."""
-    worker = Remembered()
-    for batch in range(3):
-        for plan in ("outer", "exchange 1", "exchange 2"):
-            assert worker.take(plan, "a") == (batch - 1 if batch else None)
-            worker.keep(plan, "a", batch)
-    for number in range(3):  # other starts, one after the other
-        worker.keep(f"start {number}", "a", number)
-    assert worker.take("outer", "a") is None
-    assert worker.take("start 0", "a") == 0
+def test_a_worker_forgets_what_it_has_not_used_for_longest() -> None:
+    worker = Remembered(100)
+    for key in "abc":
+        worker.keep(key, key.upper(), 30)
+    worker.keep("a", worker.take("a"), 40)
+    assert worker.length == 100
+    worker.keep("d", "D", 30)
+    assert [worker.take(key) for key in "abcd"] == ["A", None, "C", "D"]
+    worker.keep("small", 1, 1)
+    worker.keep("larger than all", 2, 101)
+    assert (worker.take("small"), worker.take("larger than all"), worker.length) == (1, None, 0)
+
+
+def test_a_manifest_of_before_does_not_tell_its_bytes() -> None:
+    pages = MemoryPages()
+    bucket = opened(pages, 4)
+    bucket.add("log", b"12345", 1)
+    closed(bucket, pages)
+    note, lines = pickle.loads(pages.committed[4, -1])
+    pages.committed[4, -1] = pickle.dumps((note, [line[:4] for line in lines]))
+    again = opened(pages, 4)
+    assert again.length == 0
+    again.add("log", b"123", 1)
+    assert again.length == 3
 
 
 class Diary(Step):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -49,19 +49,16 @@ def test_the_names_of_old_connectors_are_found_in_a_worker() -> None:
     assert stderr_of(code).strip() == "fine"
 
 
-class _Context:
-    def __init__(self, **environment: str) -> None:
-        self.environment = environment
-
-
 @pytest.mark.parametrize("own", [{}, {"PYTHONPATH": "/own"}])
 def test_the_environment_of_workers(monkeypatch: pytest.MonkeyPatch, own: dict[str, str]) -> None:
     """They find what the driver finds (``--py-files``), and the context gets back what it had."""
     monkeypatch.setenv("PYTHONPATH", "/py-files.zip")
-    sc: Any = _Context(A="1", **own)
+    sc = MagicMock(environment={"A": "1", **own})
+    sc._jsc.sc().conf().getSizeAsBytes = lambda key, default: {"128m": 128 << 20}[default]
     for _ in range(2):
         prepare_workers(sc)
     assert sc.environment["PYTHONPATH"].split(os.pathsep)[1:] == [*own.values(), "/py-files.zip"]
+    assert sc.environment["DSTREAMS_STATE_CACHE"] == str(128 << 20)
     leave_workers(sc)
     assert sc.environment == {"A": "1", **own}
     leave_workers(sc)

@@ -685,7 +685,7 @@ class Feed(ReceiverReader):
     def __init__(self, log: LogFolder | None, resume: int, committed: int) -> None:
         self.status = Status()
         self.given: Queue[list[Any] | None] = Queue()
-        start = Start({"n": resume}, {"n": committed}, log, self.status.report)
+        start = Start({"n": resume}, {"n": committed}, log and (lambda: log), self.status.report)
         super().__init__("feed", start, Settings(restart_seconds=0.01, block_seconds=3600))
 
     def receive(self) -> None:
@@ -1095,7 +1095,7 @@ from dstreams._sources.start import Start
 from dstreams._sources.write_ahead import LocalFolder
 port, folder, resume, committed, pause = json.loads(sys.argv[1])
 start, end = {"n": committed}, {"n": resume}
-reader = SocketSource("127.0.0.1", port, Settings()).reader(Start(end, start, LocalFolder(folder)), None)
+reader = SocketSource("127.0.0.1", port, Settings()).reader(Start(end, start, lambda: LocalFolder(folder)), None)
 reader.open()
 again = start != end
 while True:

@@ -15,11 +15,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Bucket", "Entry", "Pages", "Remembered"]
+__all__ = ["CACHE_VARIABLE", "Bucket", "Entry", "Pages", "Remembered"]
 
 _MANIFEST = -1
-_PLANS = 4
-"""Of so many queries a worker keeps something: a program's own, and those of exchanges."""
+CACHE_VARIABLE = "DSTREAMS_STATE_CACHE"
+"""Variable of a worker's environment: how many bytes it keeps of buckets, as they are in the state store."""
 
 
 class Pages(Protocol):
@@ -36,37 +36,49 @@ class Pages(Protocol):
 
 
 class Entry(NamedTuple):
-    """One line of the manifest: what the entry is, the slot it is in, its number of records, and its token."""
+    """One line of the manifest: what the entry is, the slot it is in, its number of records, its token, its bytes."""
 
     label: Hashable
     slot: int
     size: int
     token: bytes
+    length: int = 0
 
 
 class Remembered:
-    """What this worker keeps of the buckets that it has seen, of the queries that ran last.
+    """What this worker keeps of the buckets that it has seen last, of all queries whose stages it runs.
 
-    A program has several where it has exchanges, and their stages share the workers.
+    Parameters
+    ----------
+    limit : int
+        So many bytes at most, as they are stored.
+
+    Attributes
+    ----------
+    length : int
+        Bytes that are kept.
     """
 
-    def __init__(self) -> None:
-        self._plans: OrderedDict[str, dict[Hashable, Any]] = OrderedDict()
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self.length = 0
 
-    def take(self, plan: str, key: Hashable) -> Any:
+    def take(self, key: Hashable) -> Any:
         """Remove and return what is remembered of a bucket: a batch that fails leaves nothing half changed here."""
-        return self._of(plan).pop(key, None)
+        value, length = self._kept.pop(key, (None, 0))
+        self.length -= length
+        return value
 
-    def keep(self, plan: str, key: Hashable, value: Any) -> None:
-        """Remember something of a bucket until the next batch."""
-        self._of(plan)[key] = value
-
-    def _of(self, plan: str) -> dict[Hashable, Any]:
-        found = self._plans.setdefault(plan, {})
-        self._plans.move_to_end(plan)
-        while len(self._plans) > _PLANS:
-            self._plans.popitem(last=False)
-        return found
+    def keep(self, key: Hashable, value: Any, length: int) -> None:
+        """Remember something of a bucket until the next batch, instead of what was kept longest ago."""
+        self.take(key)
+        if length > self._limit:
+            return
+        self._kept[key] = value, length
+        self.length += length
+        while self.length > self._limit:
+            self.take(next(iter(self._kept)))
 
 
 class Bucket:
@@ -98,6 +110,11 @@ class Bucket:
         self._stored = note, list(self.entries)
         self._next = max((entry.slot for entry in self.entries), default=_MANIFEST) + 1
 
+    @property
+    def length(self) -> int:
+        """Bytes of all entries."""
+        return sum(entry.length for entry in self.entries)
+
     def read(self, entry: Entry) -> bytes:
         """Bytes of an entry."""
         row = self._pages.getValue((self._step, entry.slot))
@@ -107,7 +124,7 @@ class Bucket:
 
     def add(self, label: Hashable, data: bytes, size: int) -> Entry:
         """Write an entry and list it last."""
-        entry = Entry(label, self._next, size, os.urandom(8))
+        entry = Entry(label, self._next, size, os.urandom(8), len(data))
         self._next += 1
         self._pages.updateValue((self._step, entry.slot), (data,))
         self.entries.append(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Row
 
 from dstreams._plan.batch_time import BatchTime
-from dstreams._plan.bucket import Bucket, Pages, Remembered
+from dstreams._plan.bucket import CACHE_VARIABLE, Bucket, Pages, Remembered
 from dstreams._plan.chunks import Chunks
 from dstreams._plan.flow import DATA, INITIAL, TICK, Addresses, Flow, Line, StepCall, follow
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Operator", "declare_state"]
 
 _ROW = Row(*Line._fields)
-_remembered = Remembered()
+_remembered = Remembered(int(os.environ.get(CACHE_VARIABLE, "0")))
 
 
 def declare_state(handle: StatefulProcessorHandle) -> Any:
@@ -89,8 +90,8 @@ class _Steps:
         self._initial = initial
 
     def __call__(self, call: StepCall, records: Iterable[Any]) -> Chunks:
-        key = (call.number, self._part)
-        bucket = Bucket(self._pages, call.number, _remembered.take(self._plan, key))
+        key = (self._plan, call.number, self._part)
+        bucket = Bucket(self._pages, call.number, _remembered.take(key))
         if call.number in self._initial:
             call.step.start(bucket, Chunks(self._initial[call.number]), self._time)
         if call.number in self._time.absent:
@@ -98,5 +99,5 @@ class _Steps:
         else:
             out = call.step.run(bucket, records, self._time)
         bucket.close()
-        _remembered.keep(self._plan, key, bucket.remember)
+        _remembered.keep(key, bucket.remember, bucket.length)
         return out

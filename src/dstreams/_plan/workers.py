@@ -6,12 +6,17 @@ import os
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from dstreams._plan.bucket import CACHE_VARIABLE
+from dstreams.errors import DStreamValueError
+
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
 __all__ = ["leave_workers", "prepare_workers"]
 
 _PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "worker_path")
+CACHE = "spark.streaming.dstreams.stateCache"
+"""Conf: how much each Python worker keeps of the state that it has unpickled, in bytes as they are stored."""
 _own: WeakKeyDictionary[SparkContext, str | None] = WeakKeyDictionary()
 """What each SparkContext has had as ``PYTHONPATH`` of its workers."""
 
@@ -25,7 +30,9 @@ def prepare_workers(sc: SparkContext) -> None:
     own = _own.setdefault(sc, sc.environment.get("PYTHONPATH"))
     # A stateful operator is asked for its schema beside the driver, where only its path has what --py-files brought.
     path = filter(None, [_PATH, own, os.environ.get("PYTHONPATH")])
-    sc.environment = {**sc.environment, "PYTHONPATH": os.pathsep.join(path)}
+    sc.environment = {
+        **sc.environment, "PYTHONPATH": os.pathsep.join(path), CACHE_VARIABLE: str(_cache_bytes(sc)),
+    }  # fmt: skip
 
 
 def leave_workers(sc: SparkContext) -> None:
@@ -33,6 +40,14 @@ def leave_workers(sc: SparkContext) -> None:
     if sc not in _own:
         return
     own = _own.pop(sc)
-    sc.environment = {key: value for key, value in sc.environment.items() if key != "PYTHONPATH"}
+    sc.environment = {key: value for key, value in sc.environment.items() if key not in ("PYTHONPATH", CACHE_VARIABLE)}
     if own is not None:
         sc.environment["PYTHONPATH"] = own
+
+
+def _cache_bytes(sc: SparkContext) -> int:
+    assert sc._jsc is not None
+    try:
+        return int(sc._jsc.sc().conf().getSizeAsBytes(CACHE, "128m"))
+    except Exception:
+        raise DStreamValueError(f"{CACHE}: must be a size such as 256m, got {sc._conf.get(CACHE)!r}") from None
