@@ -147,7 +147,7 @@ def run_batches(
 
 
 def run_table(
-    ssc: Any, streams: dict[str, Any], pulse: Any, batches: int, timeout: float = 400
+    ssc: Any, streams: dict[str, Any], pulse: Any, batches: int, timeout: float = 400, step: Callable[[], None] = int
 ) -> list[dict[str, Parts | None]]:
     """Run many streams of one context for so many batches, of either engine.
 
@@ -164,6 +164,8 @@ def run_table(
         How many batches to wait for.
     timeout : float
         Seconds until the run counts as failed.
+    step : callable
+        Called when a batch may begin, where batches do not come by themselves.
 
     Returns
     -------
@@ -192,8 +194,11 @@ def run_table(
     pulse.foreachRDD(fetch)
     try:
         ssc.start()
-        with changed:
-            changed.wait_for(lambda: len(rows) >= batches, timeout)
+        for number in range(1, batches + 1):
+            step()
+            with changed:
+                if not changed.wait_for(lambda number=number: len(rows) >= number, timeout):
+                    break
         ssc.awaitTerminationOrTimeout(0)  # raises what a batch failed with
     finally:
         ssc.stop(stopSparkContext=False)

@@ -1,7 +1,8 @@
 """Runs the same programs on the engine that PySpark ships and on this one, batch by batch.
 
 Programs are written once, against the public API. They run side by side on the same queues, many in one context, on
-the old engine and then on ours.
+the old engine and then on ours. The old engine's clock is moved by hand, when a batch is done: so it does not make the
+next one before, however slow the machine is.
 """
 
 from __future__ import annotations
@@ -18,12 +19,37 @@ from pyspark.streaming import StreamingContext as OldStreamingContext
 from dstreams import StreamingContext
 from tests.harness import Parts, run_table
 
-__all__ = ["Program", "Result", "add", "listed", "normal", "on_both_engines", "rows", "table", "wanted"]
+__all__ = [
+    "Program", "Result", "add", "listed", "normal", "old_context", "on_both_engines", "rows", "step_of", "table",
+    "wanted",
+]  # fmt: skip
 
 INTERVAL = 0.5
-"""Seconds between two batches of the old engine; ours does not wait."""
+"""Batch interval in seconds; nobody waits for it."""
+_CLOCK = "spark.streaming.clock"
 Result = list[dict[str, Parts | None]]
 """For each batch the partitions of each program by name; None where it had no RDD."""
+
+
+def old_context(sc: SparkContext, interval: float = INTERVAL) -> OldStreamingContext:
+    """A context of the old engine on a clock that :func:`step_of` moves."""
+    conf = sc._jsc.sc().conf()
+    conf.set(_CLOCK, "org.apache.spark.streaming.util.ManualClock")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return OldStreamingContext(sc, interval)
+    finally:
+        conf.remove(_CLOCK)
+
+
+def step_of(ssc: Any) -> Callable[[], None]:
+    """What makes a batch of the old engine due; ours needs nothing."""
+    if not isinstance(ssc, OldStreamingContext) or isinstance(ssc, StreamingContext):
+        return lambda: None
+    jssc = ssc._jssc.ssc()
+    interval_ms = int(jssc.graph().batchDuration().milliseconds())
+    return lambda: jssc.scheduler().clock().advance(interval_ms)
 
 
 @dataclass
@@ -75,9 +101,7 @@ def on_both_engines(
     at_once : int
         Programs that run in one context.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        old = _run(lambda: OldStreamingContext(sc, INTERVAL), make_inputs, programs, batches, at_once)
+    old = _run(lambda: old_context(sc), make_inputs, programs, batches, at_once)
     return old, _run(lambda: StreamingContext(sc, INTERVAL), make_inputs, programs, batches, at_once)
 
 
@@ -93,7 +117,7 @@ def _run(
         ssc = make_context()
         inputs = make_inputs(ssc)
         streams = {program.name: program.build(inputs) for program in programs[first : first + at_once]}
-        for batch, found in zip(result, run_table(ssc, streams, inputs.pulse, batches), strict=True):
+        for batch, found in zip(result, run_table(ssc, streams, inputs.pulse, batches, step=step_of(ssc)), strict=True):
             batch.update(found)
     return result
 
