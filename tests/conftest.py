@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from random import Random, SystemRandom
@@ -51,6 +52,19 @@ def streaming(spark_context: SparkContext) -> Iterator[Callable[..., StreamingCo
     yield make
     for context in made:
         context.stop(stopSparkContext=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _load() -> Iterator[None]:
+    """With ``DSTREAMS_LOAD=2 make test`` two processes keep the machine busy: some tests may depend on its speed."""
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(int(os.environ.get("DSTREAMS_LOAD", "0")))
+    ]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(autouse=True)

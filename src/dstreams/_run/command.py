@@ -10,10 +10,10 @@ from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 
-from dstreams._run import class_archive
 from dstreams._run.before_spark import saved_conf
 from dstreams._run.files import jvm_reason
 from dstreams._run.inspect import inspect
+from dstreams._run.launch import QUIET, launching
 from dstreams._run.page import without_passwords
 from dstreams._run.repartition import repartition
 from dstreams.errors import DStreamError
@@ -26,7 +26,7 @@ Shows what a checkpoint directory holds: the program, how far it has got, and th
 URI of any Hadoop file system. Nothing in it is changed, also while a driver runs on it.
 
 --repartition N spreads the state of a program that does not run over N partitions, for all operations that name no
-number of partitions themselves. What was there before is kept in DIR/_dstreams/previous."""
+number of partitions themselves. What was there before is kept."""
 
 
 def command(arguments: list[str]) -> int:
@@ -88,20 +88,12 @@ def _refuse(reason: str) -> int:
 def _quiet_context(stderr: int, saved: SparkConf | None) -> SparkContext:
     """Make a SparkContext whose JVM says nothing on the terminal: a small one, or one with a program's settings."""
     conf = saved or SparkConf()
-    settings = {
+    settings = QUIET | {
         "spark.master": "local[*]" if saved else "local[1]",
         "spark.app.name": "dstreams checkpoint",
-        "spark.submit.deployMode": "client",
-        "spark.log.level": "ERROR",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.eventLog.enabled": "false",
-        "spark.sql.catalogImplementation": "in-memory",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
     }
     for key, value in settings.items():
         conf.set(key, value)
-    with class_archive.used(conf):
+    with launching(conf):
         gateway = launch_gateway(conf, {"stderr": stderr})
     return SparkContext(conf=conf, gateway=gateway)

@@ -14,7 +14,19 @@ from pyspark.core import context as _context
 from dstreams._run import class_archive
 from dstreams.errors import DStreamValueError
 
-__all__ = ["around_launch", "launching"]
+__all__ = ["QUIET", "around_launch", "launching"]
+
+QUIET = {
+    "spark.submit.deployMode": "client",
+    "spark.log.level": "ERROR",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.eventLog.enabled": "false",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+}
+"""Settings of a Spark of our own, which says nothing and is there for nobody else."""
 
 _OLD_KAFKA = re.compile(r"spark-streaming-kafka(-0-8|-0-10)?(-assembly)?_2\.1\d[\w.:-]*")
 

@@ -13,20 +13,13 @@ from typing import Any
 from pyspark import SparkConf, SparkContext
 
 from dstreams import StreamingContext, StreamingListener
+from dstreams._run.launch import QUIET
 
 BATCHES = 4
-SETTINGS = {
+SETTINGS = QUIET | {
     "spark.master": "local[2]",
     "spark.app.name": "dstreams warm-up",
-    "spark.submit.deployMode": "client",
     "spark.default.parallelism": "2",
-    "spark.log.level": "ERROR",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.eventLog.enabled": "false",
-    "spark.sql.catalogImplementation": "in-memory",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
 }
 
 
