@@ -216,7 +216,7 @@ class Signals:
         stopping.start()
         stopping.join(_IMMEDIATE_SECONDS)
         if stopping.is_alive():
-            set_level(self._sc, "", "OFF")  # the batch loses this process, and the JVM would print where
+            self._quietly(self._silence)  # the batch loses this process, and the JVM would print where
         else:
             self._quietly(self._sc.stop)
         self._remove_hook()
@@ -225,6 +225,12 @@ class Signals:
     def _hush(self) -> dict[str, str | None]:
         """Keep Spark from warning of what an end brings with it; return the levels before."""
         return {logger: set_level(self._sc, logger, "ERROR") for logger in _NOISY}
+
+    def _silence(self) -> None:
+        """Let the JVM print nothing any more: neither its log, nor what a thread ends with."""
+        set_level(self._sc, "", "OFF")
+        jvm: Any = self._sc._jvm
+        jvm.java.lang.System.setErr(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
 
     def _wake(self, number: int) -> None:
         """Let the handler run once more, also where the main thread sleeps."""
