@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 
 
 class Feed:
@@ -55,7 +56,12 @@ class Feed:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)  # wakes accept(), which would hold the port open
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections, and take no more."""
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # wakes accept(), which would hold the port open
         self._server.close()
         with self._changed:
             for client in self._clients:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.programs.feed import Feed
 from tests.programs.program import SUBMIT, Program
 
 TABS = """
@@ -51,3 +58,136 @@ def test_one_tab_for_each_thing(tmp_path: Path, first: bool) -> None:
     (tabs,) = (line for line in program.lines if line.startswith("tabs"))
     assert tabs == f"tabs {expected}"
     assert "queries 200 True" in program.lines, program.report()
+
+
+STREAMING = """
+import os
+import sys
+import time
+from pyspark import SparkContext
+from pyspark.streaming import StreamingContext
+
+
+def until(file):
+    while not os.path.exists(file):
+        time.sleep(0.1)
+
+
+def fails(rdd):
+    if not rdd.isEmpty():
+        raise ValueError("the table is not there")
+
+
+sc = SparkContext()
+ssc = StreamingContext(sc, 1)
+ssc.checkpoint("checkpoint")
+lines = ssc.socketTextStream(sys.argv[1], int(sys.argv[2]))
+lines.map(lambda line: (line, 1)).updateStateByKey(lambda new, old: sum(new) + (old or 0)).pprint()
+lines.foreachRDD(fails)
+ssc.textFileStream("incoming").pprint()
+print("page", sc.uiWebUrl, sc.applicationId, flush=True)
+ssc.start()
+until("stop")
+ssc.stop(stopSparkContext=False)
+print("stopped", flush=True)
+until("end")
+"""
+
+
+class Page:
+    """What a browser and programs get from Spark's UI."""
+
+    def __init__(self, url: str, application: str) -> None:
+        self.url = url
+        self._api = f"{url}/api/v1/applications/{application}/streaming"
+
+    def api(self, path: str) -> Any:
+        return json.loads(self.html(f"{self._api}/{path}"))
+
+    def html(self, path: str) -> str:
+        with urllib.request.urlopen(path if "://" in path else f"{self.url}{path}", timeout=60) as answer:
+            return answer.read().decode()  # type: ignore[no-any-return]
+
+    def text(self, path: str) -> str:
+        return " ".join(re.sub("<[^>]*>", " ", self.html(path)).split())
+
+
+@pytest.fixture
+def streaming_program(tmp_path: Path) -> Iterator[tuple[Program, Feed, Page]]:
+    """A program with a receiver, state, files, and an output that fails when there is something."""
+    (tmp_path / "app.py").write_text(STREAMING)
+    submit = SUBMIT.replace("spark.ui.enabled=false", "spark.ui.enabled=true") + "--conf spark.ui.port=0 pyspark-shell"
+    with Feed() as feed:
+        command = [sys.executable, "-m", "dstreams", "app.py", feed.host, str(feed.port)]
+        with Program(command, tmp_path, PYSPARK_SUBMIT_ARGS=submit) as program:
+            program.wait_for(lambda: any(line.startswith("page ") for line in program.lines), "the page")
+            page = Page(*next(line.split()[1:] for line in program.lines if line.startswith("page ")))
+            feed.wait_for_client()
+            yield program, feed, page
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Ask until there is an answer."""
+    deadline = time.monotonic() + 200
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.2)
+    return found
+
+
+def test_the_streaming_page(streaming_program: tuple[Program, Feed, Page], tmp_path: Path) -> None:
+    """Spark's own page, REST API and metrics of the old engine, over our batches."""
+    program, feed, page = streaming_program
+    feed.send(b"to be\nor not\nto be\n")
+    with_records = until(lambda: [batch for batch in page.api("batches") if batch["inputSize"] == 3])[0]
+    batch = f"batches/{with_records['batchId']}"
+    until(lambda: page.api(batch)["status"] == "COMPLETED")
+
+    done = page.api(batch)
+    assert (done["numCompletedOutputOps"], done["numFailedOutputOps"], done["numTotalOutputOps"]) == (2, 1, 3)
+    assert done["processingTime"] >= 0 and done["schedulingDelay"] >= 0
+    outputs = page.api(f"{batch}/operations")
+    assert [output["name"] for output in outputs] == ["pprint", "foreachRDD", "pprint"]
+    assert outputs[1]["failureReason"] == "ValueError: the table is not there"
+    assert outputs[0]["jobIds"], "the jobs of state go with the batch"
+    assert outputs[1]["jobIds"], "and those of an output with it"
+
+    receivers = {receiver["streamId"]: receiver for receiver in page.api("receivers")}
+    assert receivers[0]["streamName"] == f"socketTextStream({feed.host}:{feed.port})"
+    assert receivers[0]["isActive"] and receivers[0]["executorHost"] == "driver"
+    assert receivers[1]["streamName"] == "File stream [1]" and "isActive" not in receivers[1]
+    statistics = page.api("statistics")
+    assert statistics["batchDuration"] == 1000 and statistics["numActiveReceivers"] == 1
+    assert statistics["numProcessedRecords"] == 3
+
+    gauges = json.loads(page.html("/metrics/json"))["gauges"]
+    found = {name.rpartition("StreamingMetrics.streaming.")[2]: gauge["value"] for name, gauge in gauges.items()}
+    assert found["totalProcessedRecords"] == 3 and found["lastCompletedBatch_processingDelay"] >= 0
+
+    shown = page.text("/streaming/")
+    assert "Running batches of 1 second" in shown and f"socketTextStream({feed.host}:{feed.port})" in shown
+    shown = page.text(f"/streaming/batch?id={with_records['batchId']}")
+    assert "ValueError: the table is not there" in shown and "foreachRDD at app.py:" in shown
+
+    feed.close()
+    lost = until(lambda: [receiver for receiver in page.api("receivers") if receiver.get("lastErrorMessage")])[0]
+    assert lost["streamId"] == 0 and not lost["isActive"]
+
+    (tmp_path / "stop").touch()
+    program.wait_for(lambda: "stopped" in program.lines, "its end")
+    assert "Running batches" not in page.text("/streaming/")
+    (tmp_path / "end").touch()
+    assert program.finish(60) == 0, program.report()
+
+
+def test_no_page_where_it_is_switched_off(tmp_path: Path) -> None:
+    look = TABS[TABS.index("tabs =") : TABS.index("with urllib")]
+    program = TABS.replace("looked.wait(120)", f"looked.wait(120)\n{look}")
+    submit = SUBMIT.replace("spark.ui.enabled=false", "spark.ui.enabled=true") + "--conf spark.ui.port=0 "
+    for value, there in (("true", True), ("false", False)):
+        (tmp_path / "app.py").write_text(program)
+        arguments = submit + f"--conf spark.streaming.ui.enabled={value} pyspark-shell"
+        with Program([sys.executable, "-m", "dstreams", "app.py"], tmp_path, PYSPARK_SUBMIT_ARGS=arguments) as running:
+            assert running.finish(200) == 0, running.report()
+        tabs = [line for line in running.lines if line.startswith("tabs")]
+        assert ["'Streaming'" in line for line in tabs] == [there, False], "it goes with the program"

@@ -193,6 +193,8 @@ class BatchSide:
     ----------
     reads : Reads or None
         What the batches have read; set when the query starts.
+    mark : callable
+        ``(batch time in ms, number of an output)``: called before jobs of them start.
     """
 
     def __init__(
@@ -222,6 +224,7 @@ class BatchSide:
         self.exchanges: list[Exchange] = []
         self.reads: Reads | None = None
         self.remembered: dict[int, Batch] = {}
+        self.mark: Callable[[int, int], None] = lambda time_ms, output: None
 
     def run(self, jdf: JavaObject, number: int, when: BatchTime, info: BatchInfo, strict: Callable[[], bool]) -> bool:
         """Run all outputs of one batch.
@@ -246,6 +249,7 @@ class BatchSide:
             Whether the batch may be committed.
         """
         time_ms = when.now_ms
+        self.mark(time_ms, 0)  # jobs of state go with the batch
         computed = False  # the state of the batch, without which Spark refuses to commit it
         try:
             if (unpickled := self._functions.failure) is not None:
@@ -325,6 +329,7 @@ class BatchSide:
         info._outputOperationInfos[output.number] = report
         self._bus.post("onOutputOperationStarted", "outputOperationInfo", replace(report))
         try:
+            self.mark(batch.when.now_ms, output.number)
             self._watch(output, rdd)
             if output.look is None:
                 output.run(batch.time, rdd)

@@ -31,6 +31,7 @@ from dstreams._run.reads import Reads
 from dstreams._run.runs import exchange_folder
 from dstreams._run.session import Tabs, bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.stream import start_stream
+from dstreams._run.streaming_page import streaming_page
 from dstreams._run.waiting import Waiting
 from dstreams._run.world import World
 from dstreams._sources.blocks import RateLimit
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from dstreams._run.recovery import Recovery
+    from dstreams._run.streaming_page import StreamingPage
 
 __all__ = ["Query", "plan_context"]
 
@@ -158,6 +160,7 @@ class Query:
         self._levels: dict[str, str] = {}
         self._pace = Pace(interval_ms)
         self._tabs = Tabs(sc)
+        self._page: StreamingPage | None = None
         self._frames: dict[str, DataFrame] = {}
         self._readers: dict[Source, Reader] = {}
         self._functions = Functions(sc)
@@ -266,6 +269,10 @@ class Query:
             for number, exchange in enumerate(self.batches.exchanges, 1):
                 goes_on = self._recovery.exchange(number) if self._recovery is not None else (None, False)
                 exchange.start(f"{location}/{exchange_folder(number)}", *goes_on)
+            self._page = streaming_page(self._sc, self.clock.interval_ms, self._sources)
+            if self._page is not None:
+                self._bus.add(self._page)
+                self.batches.mark = self._page.mark
             for reader in self._readers.values():
                 reader.open()
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
@@ -559,6 +566,8 @@ class Query:
         if self._recovery is not None:
             self._recovery.close()
         self._bus.flush(2)
+        if self._page is not None and self._sc._jsc is not None:
+            self._quietly(self._page.close)
         with self._changed:
             if error is not None:
                 self._error = error

@@ -1,0 +1,215 @@
+"""Spark's own Streaming page, its REST API and its metrics, fed with what listeners are told.
+
+All of it is still in Spark's jar and needs a StreamingContext of the JVM, which is made and never started: it has an
+input stream for each of ours, from which the page takes rows and names.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from dstreams._java import java
+from dstreams._run.progress import BatchInfo, OutputInfo, ReceiverInfo
+from dstreams._sources.files import BinaryRecordsSource, TextFileSource
+from dstreams._sources.receiver import ReceiverSource
+from dstreams.listener import StreamingListener
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from py4j.java_gateway import JavaObject
+    from pyspark import SparkContext
+
+    from dstreams._sources.source import Source
+
+__all__ = ["StreamingPage", "streaming_page"]
+
+log = logging.getLogger("dstreams")
+
+ENABLED = "spark.streaming.ui.enabled"
+"""Conf of ours: ``false`` leaves the page out."""
+_BATCH_TIME, _OUTPUT = "spark.streaming.internal.batchTime", "spark.streaming.internal.outputOpId"
+"""Local properties by which the page knows the Spark jobs of a batch."""
+_OLD = "org.apache.spark.streaming"
+_METRICS = "org.apache.spark.metrics.MetricsSystem"
+
+
+def streaming_page(sc: SparkContext, interval_ms: int, sources: Sequence[Source]) -> StreamingPage | None:
+    """Open the page and register the metrics, where somebody can look at them.
+
+    Parameters
+    ----------
+    sc : SparkContext
+        The program's context.
+    interval_ms : int
+        Batch interval in ms.
+    sources : sequence of Source
+        The inputs, in the order of their numbers.
+
+    Returns
+    -------
+    StreamingPage or None
+        None where there is neither a UI nor a sink for metrics, or where Spark has the page no more.
+    """
+    assert sc._jsc is not None
+    if not sc._jsc.sc().ui().isDefined() and not _has_sinks(sc):
+        return None
+    if str(sc._conf.get(ENABLED, "true")).lower() == "false":
+        return None
+    try:
+        return StreamingPage(sc, interval_ms, sources)
+    except Exception as error:
+        log.info("Spark's Streaming page cannot be shown: %s", str(error).strip().partition("\n")[0])
+        return None
+
+
+def _has_sinks(sc: SparkContext) -> bool:
+    configured = any(key.startswith("spark.metrics.conf") for key, _ in sc._conf.getAll())
+    return configured or os.path.exists(os.path.join(os.environ.get("SPARK_CONF_DIR", ""), "metrics.properties"))
+
+
+class StreamingPage(StreamingListener):
+    """What Spark's page, REST API and metrics show of one program; parameters as for :func:`streaming_page`."""
+
+    def __init__(self, sc: SparkContext, interval_ms: int, sources: Sequence[Source]) -> None:
+        assert sc._jsc is not None
+        self._sc = sc
+        self._jsc = sc._jsc.sc()
+        jssc = self._new(f"{_OLD}.StreamingContext", self._jsc, self._new(f"{_OLD}.Duration", interval_ms))
+        self._make_inputs(jssc, sources)
+        self._progress = jssc.progressListener()
+        self._source = jssc.streamingSource()
+        self._tab = None
+        self._jsc.addSparkListener(self._progress)
+        ui = self._jsc.ui()
+        if ui.isDefined():
+            self._tab = jssc.uiTab().get()
+            self._tab.attach()
+            ui.get().setStreamingJobProgressListener(self._progress)
+        self._metrics("registerSource")
+
+    def close(self) -> None:
+        """Take everything away, as the old engine does when a program ends."""
+        self._jsc.removeSparkListener(self._progress)
+        if self._tab is not None:
+            self._tab.detach()
+        self._metrics("removeSource")
+
+    def mark(self, time_ms: int, output: int) -> None:
+        """Let the jobs that this thread starts from now on be those of an output of a batch."""
+        self._jsc.setLocalProperty(_BATCH_TIME, str(time_ms))
+        self._jsc.setLocalProperty(_OUTPUT, str(output))
+
+    # ------------------------------------------------------------------ what listeners are told
+
+    def onStreamingStarted(self, streamingStarted: Any) -> None:
+        """Pass it on."""
+        self._tell("StreamingStarted", streamingStarted.time())
+
+    def onReceiverStarted(self, receiverStarted: Any) -> None:
+        """Pass it on."""
+        self._tell("ReceiverStarted", self._receiver(receiverStarted.receiverInfo()))
+
+    def onReceiverError(self, receiverError: Any) -> None:
+        """Pass it on."""
+        self._tell("ReceiverError", self._receiver(receiverError.receiverInfo()))
+
+    def onReceiverStopped(self, receiverStopped: Any) -> None:
+        """Pass it on."""
+        self._tell("ReceiverStopped", self._receiver(receiverStopped.receiverInfo()))
+
+    def onBatchSubmitted(self, batchSubmitted: Any) -> None:
+        """Pass it on."""
+        self._tell("BatchSubmitted", self._batch(batchSubmitted.batchInfo()))
+
+    def onBatchStarted(self, batchStarted: Any) -> None:
+        """Pass it on."""
+        self._tell("BatchStarted", self._batch(batchStarted.batchInfo()))
+
+    def onBatchCompleted(self, batchCompleted: Any) -> None:
+        """Pass it on."""
+        self._tell("BatchCompleted", self._batch(batchCompleted.batchInfo()))
+
+    def onOutputOperationStarted(self, outputOperationStarted: Any) -> None:
+        """Pass it on."""
+        self._tell("OutputOperationStarted", self._output(outputOperationStarted.outputOperationInfo()))
+
+    def onOutputOperationCompleted(self, outputOperationCompleted: Any) -> None:
+        """Pass it on."""
+        self._tell("OutputOperationCompleted", self._output(outputOperationCompleted.outputOperationInfo()))
+
+    def _tell(self, event: str, value: Any) -> None:
+        getattr(self._progress, f"on{event}")(self._new(f"{_OLD}.scheduler.StreamingListener{event}", value))
+
+    # ------------------------------------------------------------------ objects of the JVM
+
+    def _new(self, name: str, *arguments: Any) -> JavaObject:
+        return java(self._sc._jvm, name)(*arguments)
+
+    def _make_inputs(self, jssc: JavaObject, sources: Sequence[Source]) -> None:
+        make = self._new(f"{_OLD}.api.java.JavaStreamingContext", jssc)
+        for source in sources:
+            if source.initial:
+                jssc.getNewInputStreamId()  # it has a number, and nothing to show
+            elif isinstance(source, ReceiverSource):
+                make.socketTextStream("", 0)  # a receiver, whose name comes with its events
+            elif isinstance(source, TextFileSource | BinaryRecordsSource):
+                make.textFileStream(source.directory)
+            else:
+                make.queueStream(self._new("java.util.LinkedList"))
+        # Its graph knows its inputs only then; no stream begins to do anything.
+        jssc.graph().start(self._new(f"{_OLD}.Time", 0))
+
+    def _batch(self, info: BatchInfo) -> JavaObject:
+        inputs = {}
+        for number, given in info.streamIdToInputInfo().items():
+            metadata = self._map(given.metadata())
+            inputs[number] = self._new(f"{_OLD}.scheduler.StreamInputInfo", number, given.numRecords(), metadata)
+        outputs = {number: self._output(output) for number, output in info.outputOperationInfos().items()}
+        return self._new(
+            f"{_OLD}.scheduler.BatchInfo", self._time(info), self._map(inputs), info.submissionTime(),
+            self._option(info.processingStartTime()), self._option(info.processingEndTime()), self._map(outputs),
+        )  # fmt: skip
+
+    def _output(self, info: OutputInfo) -> JavaObject:
+        return self._new(
+            f"{_OLD}.scheduler.OutputOperationInfo", self._time(info), info.id(), info.name(), info.description(),
+            self._option(info.startTime()), self._option(info.endTime()), self._option(info.failureReason()),
+        )  # fmt: skip
+
+    def _receiver(self, info: ReceiverInfo) -> JavaObject:
+        return self._new(
+            f"{_OLD}.scheduler.ReceiverInfo", info.streamId(), info.name(), info.active(), info.location(),
+            info.executorId(), info.lastErrorMessage(), info.lastError(), info.lastErrorTime(),
+        )  # fmt: skip
+
+    def _time(self, info: BatchInfo | OutputInfo) -> JavaObject:
+        return self._new(f"{_OLD}.Time", info.batchTime().milliseconds())
+
+    def _option(self, value: Any) -> JavaObject:
+        """What is not known yet is -1 or None."""
+        return self._new("scala.Option.empty") if value in (-1, None) else self._new("scala.Some", value)
+
+    def _map(self, entries: dict[Any, Any]) -> JavaObject:
+        found = self._new("java.util.HashMap")
+        for key, value in entries.items():
+            found.put(key, value)
+        scala = self._new("scala.jdk.javaapi.CollectionConverters.asScala", found)
+        return getattr(self._new("scala.Predef.Map"), "from")(scala)
+
+    def _metrics(self, method: str) -> None:
+        system = self._call("org.apache.spark.SparkEnv", "metricsSystem", _METRICS, [], self._jsc.env())
+        self._call(_METRICS, method, None, ["org.apache.spark.metrics.source.Source"], system, self._source)
+
+    def _call(self, owner: str, name: str, returns: str | None, takes: list[str], *values: Any) -> Any:
+        """Call a method by its handle: py4j looks at all methods of SparkEnv, one of which needs protobuf."""
+        find = java(self._sc._jvm, "java.lang.Class.forName")
+        handles = java(self._sc._jvm, "java.lang.invoke.MethodHandles.publicLookup")()
+        result = java(self._sc._jvm, "java.lang.Void").TYPE if returns is None else find(returns)
+        kind = java(self._sc._jvm, "java.lang.invoke.MethodType.methodType")(result, *map(find, takes))
+        passed = self._new("java.util.ArrayList")
+        for value in values:
+            passed.add(value)
+        return handles.findVirtual(find(owner), name, kind).invokeWithArguments(passed)
