@@ -27,7 +27,7 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets soak dist clean
+.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets soak dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ docs: $(READY) ## write docs/compatibility.md from the code
 N := 50
 parity: $(READY) $(JARS) $(CLASSES) ## compare N made-up programs with the engine that PySpark ships (N=50)
 	@$(WITH_JAVA) DSTREAMS_PARITY=$(N) $(PY) -m pytest -s -m "not slow" tests/parity/test_generated.py $(ARGS)
+
+pictures: $(READY) ## take the pictures of Spark's Streaming page in docs/pictures (with Chromium)
+	@$(WITH_JAVA) $(PY) tools/pictures.py
 
 lint: $(READY_DEV) ## check style and formatting (ruff)
 	$(PY) -m ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Pace:
         self._late_ms = late_ms
         if self._told_ms and late_ms < self._interval_ms:
             self._told_ms = 0
-            return f"batches have caught up: that of {info.batchTime()} began {late_ms} ms after its time"
+            return f"batches have caught up: that of {_time(info)} began {late_ms} ms after its time"
         falls = self._growing >= _LATER_EACH_TIME and late_ms >= self._interval_ms
         if not falls or late_ms < 2 * self._told_ms:
             return None
@@ -58,7 +59,7 @@ class Pace:
     def _behind(self, info: BatchInfo, waiting: int) -> str:
         records = f" with {info.numRecords():,} records" if info.numRecords() else ""
         text = (
-            f"batches fall behind: that of {info.batchTime()} began {self._late_ms / 1000:.1f} s late and took "
+            f"batches fall behind: that of {_time(info)} began {self._late_ms / 1000:.1f} s late and took "
             f"{info.processingDelay() / 1000:.1f} s{records}, and one is due every {self._interval_ms / 1000:g} s"
         )
         if waiting:
@@ -69,3 +70,7 @@ class Pace:
             text += f"; the slowest output is {slowest.description()}, "
             text += f"{(slowest.endTime() - slowest.startTime()) / 1000:.1f} s"
         return text
+
+
+def _time(info: BatchInfo) -> str:
+    return f"{datetime.fromtimestamp(info.batchTime().milliseconds() / 1000):%H:%M:%S}"
