@@ -22,6 +22,7 @@ PICTURES = ROOT / "docs" / "pictures"
 BATCHES = 40
 PROGRAM = """
 import sys
+import time
 from pyspark import SparkConf, SparkContext
 from pyspark.streaming import StreamingContext
 
