@@ -11,7 +11,7 @@ import runpy
 import sys
 
 USAGE = """usage: python -m dstreams PROGRAM.py [ARGUMENT ...]
-       python -m dstreams checkpoint DIR [--repartition N]
+       python -m dstreams checkpoint DIR [--json | --repartition N]
        python -m dstreams warm-up
 
 Runs a PySpark program whose `pyspark.streaming` is dstreams, otherwise unchanged; or shows what a checkpoint

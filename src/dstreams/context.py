@@ -34,6 +34,7 @@ from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query, plan_context
 from dstreams._run.recovery import Recovery
 from dstreams._run.signals import Signals
+from dstreams._run.status import Status
 from dstreams._run.world import World
 from dstreams.duration import Milliseconds, to_milliseconds
 from dstreams.errors import CheckpointError, DStreamStateError, DStreamTypeError, DStreamValueError
@@ -434,6 +435,18 @@ class StreamingContext(Inputs):
                 f"addStreamingListener: {streamingListener!r} has none of the methods of a StreamingListener"
             )
         self._bus.add(streamingListener)
+
+    def status(self) -> Status:
+        """How the program is doing now: batches, delays, what waits, what its last outputs took or failed with.
+
+        Returns
+        -------
+        Status
+            Prints as text and, in a notebook, as a table; :meth:`Status.as_dict` is for programs.
+        """
+        if self._query is not None:
+            return self._query.status()
+        return Status("stopped" if self._stopped else "not started", self._interval_ms)
 
     def explain(self) -> str:
         """Print what became of the program: where each operation runs and, once started, the query's plan.

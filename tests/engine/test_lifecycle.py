@@ -549,3 +549,24 @@ def test_checkpoint_interval(streaming, tmp_path):
 def test_all_errors_have_one_base():
     for error in (DStreamStateError, DStreamTypeError, DStreamValueError, UnsupportedDStreamOperation):
         assert issubclass(error, DStreamError)
+
+
+def test_status(streaming):
+    """Before, while, and after; with an output that fails."""
+    ssc = streaming()
+
+    def fails(rdd):
+        raise ValueError("not today")
+
+    ssc.queueStream([[1, 2]] * 500).foreachRDD(fails)
+    assert ssc.status().as_dict()["state"] == "not started"
+    ssc.start()
+    while ssc.status().batches < 2:
+        time.sleep(0.05)
+    status = ssc.status()
+    assert (status.state, status.interval_ms) == ("running", 1000)
+    assert status.last_batch_ms is not None and status.processing_ms is not None
+    assert [output["error"] for output in status.outputs] == ["ValueError: not today"]
+    assert status.error == "ValueError: not today"
+    ssc.stop(stopSparkContext=False)
+    assert ssc.status().state == "stopped"

@@ -451,3 +451,19 @@ def test_a_program_of_that_name_wins(tmp_path):
     (tmp_path / "checkpoint").write_text("import sys\nprint('the program', sys.argv[1:])\n")
     done = run("checkpoint", "x", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "the program ['x']\n")
+
+
+def test_for_programs(made, spark_context):
+    """The same as JSON."""
+    found = json.loads(inspect(spark_context, str(made), as_json=True))
+    n = last(made)
+    assert found["directory"] == found["location"] == f"file:{made}" and found["previous"] is None
+    assert found["program"]["script"] == "test_checkpoint_command.py" and found["program"]["interval_ms"] == 1000
+    assert found["begun"] == found["committed"] and found["committed"]["batch"] == n
+    assert found["running"] is False
+    inputs = {each["id"]: each for each in found["inputs"]}
+    assert inputs["queueStream"]["committed"] == {"n": min(n + 1, len(PAIRS))}
+    states = {each["id"]: each for each in found["state"]}
+    assert states["totals"]["named"] and states["totals"]["entries"] > 0 and states["totals"]["bytes"] > 0
+    assert states["reduceByKeyAndWindow of queueStream"]["partitions"] == 3
+    assert len(found["outputs"]) == 4

@@ -20,10 +20,10 @@ from dstreams.errors import DStreamError
 
 __all__ = ["USAGE", "command"]
 
-USAGE = """usage: python -m dstreams checkpoint DIR [--repartition N]
+USAGE = """usage: python -m dstreams checkpoint DIR [--json | --repartition N]
 
 Shows what a checkpoint directory holds: the program, how far it has got, and the size of its state. DIR is a path or a
-URI of any Hadoop file system. Nothing in it is changed, also while a driver runs on it.
+URI of any Hadoop file system. Nothing in it is changed, also while a driver runs on it. --json tells it to programs.
 
 --repartition N spreads the state of a program that does not run over N partitions, for all operations that name no
 number of partitions themselves. What was there before is kept."""
@@ -45,8 +45,9 @@ def command(arguments: list[str]) -> int:
     if arguments in (["-h"], ["--help"]):
         print(USAGE)
         return 0
+    as_json = "--json" in arguments
     try:
-        directory, partitions = _parsed(arguments)
+        directory, partitions = _parsed([argument for argument in arguments if argument != "--json"])
     except ValueError as error:
         return _refuse(f"checkpoint: {error}")
     with tempfile.TemporaryFile() as said:
@@ -59,7 +60,11 @@ def command(arguments: list[str]) -> int:
         except (Py4JError, OSError) as error:
             return _refuse(f"checkpoint: Spark cannot be started: {jvm_reason(error)}")
         try:
-            print(inspect(sc, directory) if partitions is None else repartition(sc, directory, partitions))
+            print(
+                inspect(sc, directory, as_json=as_json)
+                if partitions is None
+                else repartition(sc, directory, partitions)
+            )
         except (DStreamError, Py4JError) as error:
             return _refuse(jvm_reason(error))
         finally:

@@ -49,6 +49,11 @@ class Exchange:
         Name in Spark's UI.
     before_end : callable
         Called before the inner query is ended by an exception.
+
+    Attributes
+    ----------
+    mark : callable
+        As that of the batch side.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Exchange:
         self._frontier: Frontier | None = None
         self._failure: BaseException | None = None
         self._closed = False
+        self.mark: Callable[[int, int], None] = lambda time_ms, output: None
         self._jquery: JavaObject | None = None
         self.plan = compile_plan(
             placement,
@@ -177,6 +183,8 @@ class Exchange:
         try:
             if (failure := self._functions.failure) is not None:
                 raise unpicklable(self.placement, failure) or failure
+            assert self._batch is not None
+            self.mark(self._batch[0].now_ms, 0)
             frontier = Frontier(self._sc, jdf, self.plan, self._decoder, {})
         except BaseException as error:
             with self._changed:

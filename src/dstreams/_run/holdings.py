@@ -6,14 +6,14 @@ import json
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pyspark.sql import functions as sf
 
 from dstreams._plan.identity import initial_id
 from dstreams._run.files import Files, jvm_reason, local_path
 from dstreams._run.layout import TICK
-from dstreams._run.page import Page, count, size_text
+from dstreams._run.page import Page, count, size_text, without_passwords
 from dstreams._run.program import OURS
 from dstreams._run.query_log import QueryLog
 from dstreams._run.runs import LOG, Runs, exchange_folder, folder_name
@@ -84,6 +84,48 @@ class Holdings(Page):
         self._exchanges()
         self._logs()
         return self.written()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for programs: times in ms since the epoch, sizes in bytes, offsets as the sources write them."""
+        program, position = self._program, self._position
+        kept = {id: len(place.buckets) for layout in program.layouts for id, place in layout.state.items()}
+        return {
+            "directory": without_passwords(self.directory.root),
+            "location": without_passwords(self.files.root),
+            "previous": self._runs.previous and without_passwords(self._runs.files(self._runs.previous).root),
+            "program": {
+                "app": program.app, "script": program.script, "interval_ms": program.interval_ms,
+                "parallelism": program.parallelism, "saved_ms": program.written_ms, "dstreams": program.dstreams,
+                "pyspark": program.pyspark, "python": program.python,
+            },
+            "running": self._running,
+            "begun": position and {"batch": position.batch, "time_ms": self._time(position.at)},
+            "committed": position
+            and position.done
+            and {"batch": position.batch - position.pending, "time_ms": self._time(position.done)},
+            "inputs": [
+                {"id": operation.id, "kind": operation.kind, "named": operation.named,
+                 "committed": self._parsed(operation.id, position.done if position else None),
+                 "begun": self._parsed(operation.id, position.at if position else None)}
+                for operation in program.operations if not operation.state
+            ],
+            "state": [
+                {"id": operation.id, "kind": operation.kind, "named": operation.named, "reads": list(operation.of),
+                 "partitions": kept.get(operation.id), **self._size_dict(operation.id)}
+                for operation in program.operations if operation.state
+            ],
+            "outputs": program.outputs,
+        }  # fmt: skip
+
+    def _parsed(self, id: str, offsets: Offsets | None) -> Any:
+        line = self._offset(id, offsets)
+        return None if line is None else json.loads(line)
+
+    def _size_dict(self, id: str) -> dict[str, Any]:
+        size = self._sizes.get(id)
+        if isinstance(size, str):
+            return {"error": size}
+        return {"entries": size.entries if size else 0, "bytes": size.bytes if size else 0}
 
     def _overview(self) -> None:
         self.program_rows(self._program)

@@ -6,6 +6,7 @@ Spark's own reader of state stores.
 
 from __future__ import annotations
 
+import json
 import time
 
 from pyspark import SparkContext
@@ -18,7 +19,7 @@ from dstreams.errors import DStreamValueError
 __all__ = ["inspect"]
 
 
-def inspect(sc: SparkContext, directory: str, now_ms: int | None = None) -> str:
+def inspect(sc: SparkContext, directory: str, now_ms: int | None = None, as_json: bool = False) -> str:
     """Tell what a checkpoint directory holds.
 
     Parameters
@@ -29,11 +30,13 @@ def inspect(sc: SparkContext, directory: str, now_ms: int | None = None) -> str:
         Path or URI of the directory.
     now_ms : int, optional
         Time of which ages are told, in ms; by default the time of day.
+    as_json : bool
+        Tell it to programs.
 
     Returns
     -------
     str
-        Lines of at most 100 columns, an overview first.
+        Lines of at most 100 columns, an overview first; or JSON.
 
     Raises
     ------
@@ -53,4 +56,5 @@ def inspect(sc: SparkContext, directory: str, now_ms: int | None = None) -> str:
     saved = read_directory(files)
     if saved is None:
         raise DStreamValueError(f"{files.root} holds no program of dstreams")
-    return Holdings(sc, files, saved[0], now_ms).text()
+    holdings = Holdings(sc, files, saved[0], now_ms)
+    return json.dumps(holdings.as_dict(), indent=2) if as_json else holdings.text()

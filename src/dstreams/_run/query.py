@@ -30,6 +30,7 @@ from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, ReceiverIn
 from dstreams._run.reads import Reads
 from dstreams._run.runs import exchange_folder
 from dstreams._run.session import Tabs, bucket_ids, private_session, temporary_checkpoint
+from dstreams._run.status import Status
 from dstreams._run.stream import start_stream
 from dstreams._run.streaming_page import streaming_page
 from dstreams._run.waiting import Waiting
@@ -160,6 +161,8 @@ class Query:
         self._levels: dict[str, str] = {}
         self._pace = Pace(interval_ms)
         self._tabs = Tabs(sc)
+        self._ran = 0
+        self._last: BatchInfo | None = None
         self._page: StreamingPage | None = None
         self._frames: dict[str, DataFrame] = {}
         self._readers: dict[Source, Reader] = {}
@@ -273,6 +276,8 @@ class Query:
             if self._page is not None:
                 self._bus.add(self._page)
                 self.batches.mark = self._page.mark
+                for exchange in self.batches.exchanges:
+                    exchange.mark = self._page.mark
             for reader in self._readers.values():
                 reader.open()
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
@@ -320,6 +325,8 @@ class Query:
             self._batch_thread = None
             self.clock.complete()
         self._adjust_rates(info)
+        self._ran += 1
+        self._last = info
         self._tell_pace(info)
         self._tabs.look()
         if not committed or not self._world.may_commit():
@@ -347,9 +354,30 @@ class Query:
     def _tell_pace(self, info: BatchInfo) -> None:
         if self.clock.logical or info.processingDelay() < 0:
             return
-        waiting = sum(reader.left for reader in self._readers.values() if isinstance(reader, ReceiverReader))
-        if (text := self._pace.look(info, waiting)) is not None:
+        if (text := self._pace.look(info, self._waiting())) is not None:
             log.warning("%s", text)
+
+    def _waiting(self) -> int:
+        """Records that receivers have taken and no batch has yet."""
+        return sum(reader.left for reader in self._readers.values() if isinstance(reader, ReceiverReader))
+
+    def status(self) -> Status:
+        """How the program is doing."""
+        status = Status(
+            "stopped" if self._finished else "running", self.clock.interval_ms, self._ran, waiting=self._waiting(),
+            error=f"{type(self._error).__name__}: {self._error}" if self._error is not None else None,
+        )  # fmt: skip
+        if (last := self._last) is None:
+            return status
+        outputs = [
+            {"name": output.description(), "ms": output.endTime() - output.startTime(), "error": output.failureReason()}
+            for output in last.outputOperationInfos().values()
+        ]
+        return replace(
+            status, last_batch_ms=last.batchTime().milliseconds(), records=last.numRecords(),
+            scheduling_delay_ms=last.schedulingDelay(), processing_ms=last.processingDelay(),
+            behind=last.schedulingDelay() >= self.clock.interval_ms, outputs=outputs,
+        )  # fmt: skip
 
     def _still_the_driver(self) -> bool:
         try:

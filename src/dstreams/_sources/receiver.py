@@ -112,6 +112,7 @@ class ReceiverReader(Reader):
         self._said = ""
         self._blocks: deque[Block] = deque()
         self._base = self._resume
+        self._cut = self._resume
         self._waiting = 0
         self._waiting_bytes = 0
         self._room = threading.Condition()
@@ -192,13 +193,15 @@ class ReceiverReader(Reader):
                     found.append(block.data)
                 at += block.records
         self.records = last - first
+        self._cut = last
         parallelism = 1 if self.records <= PARTITION_RECORDS else self._settings.parallelism
         return cut(self.merge(found, parallelism), self.records, parallelism)
 
     @property
     def left(self) -> int:
-        """Records that have been received since the batch that runs was cut."""
-        return self._waiting - (self.records or 0)
+        """Records that have been received and are in no batch yet."""
+        with self._room:
+            return max(self._base + self._waiting - self._cut, 0)
 
     def commit(self, end: Offset) -> None:
         """Forget what has been processed."""
