@@ -15,6 +15,7 @@ CLUSTER_JAR_SETS := hdfs s3
 JARS := .jars/ready
 CLUSTER_JARS := .jars/ready-cluster
 CLASSES := .venv/ready-classes
+BROWSER := .venv/ready-browser
 
 # A Spark installation in the user's environment must not replace the one in .venv.
 unexport SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE SPARK_API_MODE SPARK_CONNECT_MODE_ENABLED
@@ -44,7 +45,7 @@ run: $(READY) ## run the main job (examples/main_job.py)
 test: $(READY) $(JARS) $(CLASSES) ## run the tests that are not marked slow
 	@$(WITH_JAVA) $(PY) -m pytest -m "not slow" $(ARGS)
 
-test-all: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) ## run all tests
+test-all: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) $(BROWSER) ## run all tests
 	@$(WITH_JAVA) $(PY) -m pytest $(ARGS)
 
 test-cluster: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) ## run all tests on a standalone cluster, on HDFS and on S3
@@ -71,7 +72,7 @@ N := 50
 parity: $(READY) $(JARS) $(CLASSES) ## compare N made-up programs with the engine that PySpark ships (N=50)
 	@$(WITH_JAVA) DSTREAMS_PARITY=$(N) $(PY) -m pytest -s -m "not slow" tests/parity/test_generated.py $(ARGS)
 
-pictures: $(READY) ## take the pictures of Spark's Streaming page in docs/pictures (with Chromium)
+pictures: $(READY) $(BROWSER) ## take the pictures of Spark's Streaming page in docs/pictures (with Chromium)
 	@$(WITH_JAVA) $(PY) tools/pictures.py
 
 lint: $(READY_DEV) ## check style and formatting (ruff)
@@ -127,6 +128,10 @@ $(JARS): tools/fetch_jars.py $(JAR_SETS:%=tools/jars/%.xml)
 
 $(CLUSTER_JARS): tools/fetch_jars.py $(CLUSTER_JAR_SETS:%=tools/jars/%.xml)
 	@$(PYTHON) tools/fetch_jars.py $(CLUSTER_JAR_SETS)
+	@touch $@
+
+$(BROWSER): $(READY)
+	@$(PYTHON) tools/bootstrap.py --browser $(BOOTSTRAP_ARGS)
 	@touch $@
 
 # Without it tests are slower, and nothing else.

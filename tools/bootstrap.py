@@ -297,6 +297,19 @@ def fail_without_java(what_happened: str) -> NoReturn:
     )
 
 
+def ensure_browser(system_packages: bool) -> None:
+    """Find Chromium and its driver, or install them."""
+    for program, package in (("chromium", "chromium"), ("chromedriver", "chromium-driver")):
+        if shutil.which(program) is None and not (
+            system_packages and install_system_package(for_apt=(package,), for_dnf=(program,))
+        ):
+            fail(
+                f"the tests in a browser need {program}, and it cannot be installed here.\n"
+                "    Debian, Ubuntu:  sudo apt-get install chromium chromium-driver"
+            )
+    say(f"using {shutil.which('chromium')}")
+
+
 def print_java_home() -> None:
     """Print the home that was recorded, or that of another Java if it is gone."""
     recorded = JAVA_HOME_FILE.read_text("utf-8").strip() if JAVA_HOME_FILE.is_file() else ""
@@ -311,6 +324,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare .venv and a Java for Spark.")
     parser.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to install (repeatable)")
     parser.add_argument("--no-system-packages", action="store_true", help="never call apt-get or dnf")
+    parser.add_argument("--browser", action="store_true", help="find or install Chromium, and nothing else")
     parser.add_argument("--print-java-home", action="store_true", help="print the JAVA_HOME for Spark, install nothing")
     options = parser.parse_args()
     if os.name != "posix":
@@ -320,6 +334,9 @@ def main() -> None:
         return
 
     system_packages = not options.no_system_packages
+    if options.browser:
+        ensure_browser(system_packages)
+        return
     ensure_venv(system_packages)
     java = ensure_java(system_packages)
     say(f"using {java}")

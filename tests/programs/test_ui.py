@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import time
 import urllib.request
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver import ChromeService as Service
+from selenium.webdriver.common.by import By
 
 from tests.programs.feed import Feed
 from tests.programs.program import SUBMIT, Program
@@ -178,6 +182,50 @@ def test_the_streaming_page(streaming_program: tuple[Program, Feed, Page], tmp_p
     assert "Running batches" not in page.text("/streaming/")
     (tmp_path / "end").touch()
     assert program.finish(60) == 0, program.report()
+
+
+@pytest.fixture
+def browser() -> Iterator[Chrome]:
+    """A Chromium without a screen; `make test-all` installs it."""
+    options = ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600"):
+        options.add_argument(argument)
+    running = Chrome(options, Service(shutil.which("chromedriver")))
+    yield running
+    running.quit()
+
+
+@pytest.mark.slow
+def test_the_streaming_page_in_a_browser(
+    streaming_program: tuple[Program, Feed, Page], browser: Chrome, tmp_path: Path
+) -> None:
+    """Its charts are drawn, its numbers are the listener's, and its links lead to the batch and its jobs."""
+    _, feed, page = streaming_program
+    feed.send(b"to be\nor not\nto be\n")
+    with_records = until(lambda: [batch for batch in page.api("batches") if batch["inputSize"] == 3])[0]["batchId"]
+    until(lambda: page.api(f"batches/{with_records}")["status"] == "COMPLETED")
+
+    browser.get(f"{page.url}/streaming/")
+    for chart in ("all-stream-records", "scheduling-delay", "processing-time", "total-delay"):
+        for kind in ("timeline", "histogram"):
+            found = until(lambda of=f"#{chart}-{kind} svg": browser.find_elements(By.CSS_SELECTOR, of))
+            assert found[0].size["width"] > 100 and found[0].size["height"] > 50, (chart, kind)
+    rows = browser.find_elements(By.CSS_SELECTOR, "table tr")
+    (row,) = (row for row in rows if re.search(rf"id={with_records}\b", row.get_attribute("innerHTML") or ""))
+    shown = page.api(f"batches/{with_records}")
+    assert "3 records" in row.text and "2/3" in row.text and "1 failed" in row.text
+    assert f"{shown['processingTime'] / 1000:.1f} s" in row.text or f"{shown['processingTime']} ms" in row.text
+
+    row.find_element(By.TAG_NAME, "a").click()
+    until(lambda: "Details of batch" in browser.page_source)
+    assert "ValueError: the table is not there" in browser.find_element(By.TAG_NAME, "body").text
+    jobs = browser.find_elements(By.CSS_SELECTOR, "a[href*='/jobs/job']")
+    assert len(jobs) >= 2
+    jobs[0].click()
+    until(lambda: "Details for Job" in browser.page_source)
+    (tmp_path / "stop").touch()
+    (tmp_path / "end").touch()
 
 
 def test_no_page_where_it_is_switched_off(tmp_path: Path) -> None:
