@@ -28,7 +28,7 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets soak dist clean
+.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets bench-page soak dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -105,6 +105,9 @@ bench-start: $(READY) $(CLASSES) ## measure what starting costs: contexts, progr
 
 bench-sockets: $(READY) $(CLASSES) ## measure socket programs at batches of a second, and how many lines a second they take
 	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/sockets.py $(ARGS)
+
+bench-page: $(READY) $(CLASSES) ## measure what Spark's Streaming page costs a batch
+	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/page.py $(ARGS)
 
 # For example: make soak MINUTES=10
 MINUTES := 45
