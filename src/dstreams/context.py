@@ -50,7 +50,7 @@ CHECKPOINT_DIRECTORY = "spark.streaming.checkpoint.directory"
 PACED = "spark.streaming.dstreams.paced"
 """Conf: ``false`` drops the pacing of programs whose inputs are all queueStreams."""
 GRACEFUL = "spark.streaming.stopGracefullyOnShutdown"
-"""Conf: ``true`` lets SIGTERM and SIGINT finish and commit the running batch."""
+"""Conf: ``true`` lets SIGTERM and SIGINT finish and commit the batches that are due."""
 UPGRADE = "spark.streaming.dstreams.upgrade"
 """Conf: ``true`` is the same as ``getOrCreate(..., upgrade=True)``."""
 
@@ -100,7 +100,7 @@ class StreamingContext(Inputs):
             )
         self._sc = sparkContext
         use_this_python_in(sparkContext)
-        prepare_workers(sparkContext)
+        prepare_workers(sparkContext, self)
         self._graph = Graph()
         self._bus = ListenerBus()
         self._query: Query | None = None
@@ -362,7 +362,7 @@ class StreamingContext(Inputs):
         if self._query is not None:
 
             def after() -> None:
-                leave_workers(self._sc)
+                leave_workers(self._sc, self)
                 if stopSparkContext:
                     self._sc.stop()
 
@@ -372,7 +372,7 @@ class StreamingContext(Inputs):
             if self._signals is not None:
                 self._signals.uninstall()
         else:
-            leave_workers(self._sc)
+            leave_workers(self._sc, self)
             if stopSparkContext:
                 self._sc.stop()
 

@@ -114,6 +114,20 @@ def test_damaged_program_file(used, damage, says):
     assert re.search(says, text) and "Nothing was changed" in text
 
 
+def test_a_directory_of_an_older_version(used):
+    """It says nothing of runs: there is one, and its successor is another."""
+    directory, setup = used
+    (directory / "_dstreams" / "current").unlink()
+    run_for(StreamingContext.getOrCreate(str(directory), setup), 1)
+    batches = dict(collected[f"{RUN}/state"])
+    assert [records for _, records in sorted(batches.items())] == [[("a", n + 1)] for n in range(len(batches))]
+    ssc = setup()
+    ssc.checkpoint(str(directory))
+    run_for(ssc, 1)
+    current = json.loads((directory / "_dstreams" / "current").read_text())
+    assert [run["location"] for run in current] == ["_dstreams/run-2", ""]
+
+
 def test_program_of_a_newer_version(used):
     edit_header(used[0], format=99, dstreams="7.0")
     text = refused(used)

@@ -269,6 +269,11 @@ def test_a_run_that_was_replaced(spark_context, tmp_path, tell):
     run()
     assert "previous" not in tell(tmp_path / "c")
     run()
+    current = (tmp_path / "c" / "_dstreams" / "current").read_bytes()
+    (tmp_path / "c" / "_dstreams" / "current").unlink()
+    with pytest.raises(CheckpointError, match=r"_dstreams/current is missing.*there is _dstreams/run-2\. Restore it"):
+        tell(tmp_path / "c")
+    (tmp_path / "c" / "_dstreams" / "current").write_bytes(current)
     text = tell(tmp_path / "c")
     assert field(text, "in") == f"file:{tmp_path}/c/_dstreams/run-2, the checkpoint location of its query"
     assert field(text, "previous") == f"the run before the last upgrade or fresh start is kept in file:{tmp_path}/c"

@@ -69,7 +69,7 @@ def test_a_stream_is_one_of_the_old_engine_too():
         ("--packages org.apache.spark:spark-streaming-kafka-0-8_2.11:2.4.5 pyspark-shell", {}),
         ("--jars /x/spark-streaming-kafka-0-8-assembly_2.11-2.4.5.jar pyspark-shell", {}),
         ("", {"spark.jars.packages": "a:b:1,org.apache.spark:spark-streaming-kafka_2.10:1.6.0"}),
-        ("", {"spark.jars": "spark-streaming-kafka-0-10_2.12-3.1.1.jar"}),
+        ("", {"spark.jars": "spark-streaming-kafka-assembly_2.10-1.6.0.jar"}),
     ],
 )
 def test_the_old_connector_to_kafka(monkeypatch, arguments, conf):

@@ -21,13 +21,18 @@ def test_before_the_first_batch() -> None:
 
 def test_as_text() -> None:
     lines = {line.rsplit("  ", 1)[0].strip(): line.rsplit("  ", 1)[1].strip() for line in str(status()).splitlines()}
-    assert lines["state"] == "running" and lines["batches"] == "1,234" and lines["began"] == "600 ms late, behind"
+    assert (
+        lines["state"] == "running"
+        and lines["batches"] == "1,234"
+        and lines["began"] == "600 ms late"
+        and lines["took"] == "80 ms, behind"
+    )
     assert lines["waiting"] == "9,000 records" and lines["foreachRDD at a.py:2"] == "7 ms, failed: ValueError: <none>"
 
 
 def test_in_a_notebook() -> None:
     html = status()._repr_html_()
-    assert "<tr><th>took</th><td>80 ms</td></tr>" in html
+    assert "<tr><th>took</th><td>80 ms, behind</td></tr>" in html
     assert "ValueError: &lt;none&gt;" in html and "<none>" not in html
 
 

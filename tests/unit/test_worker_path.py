@@ -55,11 +55,15 @@ def test_the_environment_of_workers(monkeypatch: pytest.MonkeyPatch, own: dict[s
     monkeypatch.setenv("PYTHONPATH", "/py-files.zip")
     sc = MagicMock(environment={"A": "1", **own})
     sc._jsc.sc().conf().getSizeAsBytes = lambda key, default: {"128m": 128 << 20}[default]
+    first, second = MagicMock(), MagicMock()
+    for user in (first, second, first):
+        prepare_workers(sc, user)
+    prepared = sc.environment
+    assert prepared["PYTHONPATH"].split(os.pathsep)[1:] == [*own.values(), "/py-files.zip"]
+    assert prepared["DSTREAMS_STATE_CACHE"] == str(128 << 20)
     for _ in range(2):
-        prepare_workers(sc)
-    assert sc.environment["PYTHONPATH"].split(os.pathsep)[1:] == [*own.values(), "/py-files.zip"]
-    assert sc.environment["DSTREAMS_STATE_CACHE"] == str(128 << 20)
-    leave_workers(sc)
-    assert sc.environment == {"A": "1", **own}
-    leave_workers(sc)
-    assert sc.environment == {"A": "1", **own}
+        leave_workers(sc, first)
+        assert sc.environment == prepared, "another program uses them"
+    for _ in range(2):
+        leave_workers(sc, second)
+        assert sc.environment == {"A": "1", **own}

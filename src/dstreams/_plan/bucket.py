@@ -15,9 +15,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["CACHE_VARIABLE", "Bucket", "Entry", "Pages", "Remembered"]
+__all__ = ["CACHE_BYTES", "CACHE_VARIABLE", "Bucket", "Entry", "Pages", "Remembered"]
 
 _MANIFEST = -1
+CACHE_BYTES = 128 << 20
 CACHE_VARIABLE = "DSTREAMS_STATE_CACHE"
 """Variable of a worker's environment: how many bytes it keeps of buckets, as they are in the state store."""
 
@@ -120,7 +121,10 @@ class Bucket:
         row = self._pages.getValue((self._step, entry.slot))
         if row is None:
             raise RuntimeError(f"the state store has lost slot {entry.slot} of step {self._step}")
-        return bytes(row[0])
+        data = bytes(row[0])
+        if entry.length != len(data):  # written by an older version, which did not say
+            self.entries[self.entries.index(entry)] = entry._replace(length=len(data))
+        return data
 
     def add(self, label: Hashable, data: bytes, size: int) -> Entry:
         """Write an entry and list it last."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Row
 
 from dstreams._plan.batch_time import BatchTime
-from dstreams._plan.bucket import CACHE_VARIABLE, Bucket, Pages, Remembered
+from dstreams._plan.bucket import CACHE_BYTES, CACHE_VARIABLE, Bucket, Pages, Remembered
 from dstreams._plan.chunks import Chunks
 from dstreams._plan.flow import DATA, INITIAL, TICK, Addresses, Flow, Line, StepCall, follow
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Operator", "declare_state"]
 
 _ROW = Row(*Line._fields)
-_remembered = Remembered(int(os.environ.get(CACHE_VARIABLE, "0")))
+_remembered = Remembered(int(os.environ.get(CACHE_VARIABLE, CACHE_BYTES)))
 
 
 def declare_state(handle: StatefulProcessorHandle) -> Any:

@@ -193,6 +193,8 @@ class BatchSide:
     ----------
     reads : Reads or None
         What the batches have read; set when the query starts.
+    tells : bool
+        Whether batches look up what Spark's own sources have read, also where no listener of the program's asks for it.
     mark : callable
         ``(batch time in ms, number of an output)``: called before jobs of them start.
     """
@@ -224,6 +226,7 @@ class BatchSide:
         self.exchanges: list[Exchange] = []
         self.reads: Reads | None = None
         self.remembered: dict[int, Batch] = {}
+        self.tells = False
         self.mark: Callable[[int, int], None] = lambda time_ms, output: None
 
     def run(self, jdf: JavaObject, number: int, when: BatchTime, info: BatchInfo, strict: Callable[[], bool]) -> bool:
@@ -267,7 +270,7 @@ class BatchSide:
             self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"), None if lost else not may_commit)
             self._forget(time_ms)
             return may_commit and (not computed or self._complete(batch))
-        if self._bus.listens:
+        if self._bus.listens or self.tells:
             info._streamIdToInputInfo.update(self._told(batch))
         if not jobs:  # no stream that an output looks at is due
             return self._complete(batch)

@@ -46,6 +46,8 @@ def command(arguments: list[str]) -> int:
         print(USAGE)
         return 0
     as_json = "--json" in arguments
+    if as_json and "--repartition" in arguments:
+        return _refuse("checkpoint: --json tells what is there, and --repartition changes it: give one of them")
     try:
         directory, partitions = _parsed([argument for argument in arguments if argument != "--json"])
     except ValueError as error:
@@ -57,7 +59,7 @@ def command(arguments: list[str]) -> int:
             said.seek(0)
             lines = [line for line in said.read().decode(errors="replace").splitlines() if "WARN" not in line]
             return _refuse(f"checkpoint: Spark cannot be started: {lines[0] if lines else jvm_reason(error)}")
-        except (Py4JError, OSError) as error:
+        except (Py4JError, OSError, DStreamError) as error:
             return _refuse(f"checkpoint: Spark cannot be started: {jvm_reason(error)}")
         try:
             print(

@@ -188,7 +188,8 @@ class Files:
         if self.exists(name):
             into.make_folder(to.rpartition("/")[0])
             copy = java(self._jvm, "org.apache.hadoop.fs.FileUtil.copy")
-            copy(self._fs, self._path(name), self._fs, into._path(to), False, True, self._conf)
+            if not copy(self._fs, self._path(name), self._fs, into._path(to), False, True, self._conf):
+                raise OSError(f"{self._path(name).toString()} cannot be copied to {into._path(to).toString()}")
 
     def can_write(self) -> None:
         """Make the directory, for its owner only, and see that it can be written to; raises what the system says."""

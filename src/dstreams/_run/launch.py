@@ -28,7 +28,7 @@ QUIET = {
 }
 """Settings of a Spark of our own, which says nothing and is there for nobody else."""
 
-_OLD_KAFKA = re.compile(r"spark-streaming-kafka(-0-8|-0-10)?(-assembly)?_2\.1\d[\w.:-]*")
+_OLD_KAFKA = re.compile(r"spark-streaming-kafka(-0-8)?(-assembly)?_2\.1\d[\w.:-]*")
 
 _spark: Any = _context
 """The module in which SparkContext looks for the function; it does not say so to type checkers."""

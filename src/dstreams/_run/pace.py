@@ -1,4 +1,4 @@
-"""Whether batches keep up with their interval, told when that changes."""
+"""Whether batches take longer than their interval, told when that changes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Pace"]
 
-_LATER_EACH_TIME = 3
-"""So many batches one after the other are each later than the one before: a slow first one catches up by itself."""
+_IN_A_ROW = 3
+"""So many batches make a change: a slow one alone, such as the first, is nothing to tell."""
 
 
 class Pace:
-    """Says once that batches fall behind, again when they are twice as late, and that they have caught up.
+    """Says once that batches fall behind, again when they take twice as long, and that they have caught up.
 
     Parameters
     ----------
@@ -25,8 +25,7 @@ class Pace:
 
     def __init__(self, interval_ms: int) -> None:
         self._interval_ms = interval_ms
-        self._late_ms = 0
-        self._growing = 0
+        self._long = self._short = 0
         self._told_ms = 0
 
     def look(self, info: BatchInfo, waiting: int) -> str | None:
@@ -44,23 +43,22 @@ class Pace:
         str or None
             What there is to say.
         """
-        late_ms = info.schedulingDelay()
-        self._growing = self._growing + 1 if late_ms > self._late_ms else 0
-        self._late_ms = late_ms
-        if self._told_ms and late_ms < self._interval_ms:
+        took_ms = info.processingDelay()
+        long = took_ms > self._interval_ms
+        self._long, self._short = (self._long + 1, 0) if long else (0, self._short + 1)
+        if self._told_ms and self._short >= _IN_A_ROW:
             self._told_ms = 0
-            return f"batches have caught up: that of {_time(info)} began {late_ms} ms after its time"
-        falls = self._growing >= _LATER_EACH_TIME and late_ms >= self._interval_ms
-        if not falls or late_ms < 2 * self._told_ms:
+            return f"batches have caught up: that of {_time(info)} took {took_ms} ms"
+        if self._long < _IN_A_ROW or took_ms < 2 * self._told_ms:
             return None
-        self._told_ms = late_ms
+        self._told_ms = took_ms
         return self._behind(info, waiting)
 
     def _behind(self, info: BatchInfo, waiting: int) -> str:
         records = f" with {info.numRecords():,} records" if info.numRecords() else ""
         text = (
-            f"batches fall behind: that of {_time(info)} began {self._late_ms / 1000:.1f} s late and took "
-            f"{info.processingDelay() / 1000:.1f} s{records}, and one is due every {self._interval_ms / 1000:g} s"
+            f"batches fall behind: that of {_time(info)} took {info.processingDelay() / 1000:.1f} s{records}, and one "
+            f"is due every {self._interval_ms / 1000:g} s; the next one takes what has come meanwhile"
         )
         if waiting:
             text += f"; {waiting:,} records wait"

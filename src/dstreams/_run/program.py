@@ -37,7 +37,7 @@ __all__ = [
 ]  # fmt: skip
 
 OURS = "_dstreams"
-"""Folder in the checkpoint directory where everything is that is not Spark's own."""
+"""Folder in the checkpoint directory, and in each run's, where everything is that does not bear a name of Spark's."""
 FORMAT = 1
 FILE = "program-"
 """How the names of the files begin that a program is saved in."""

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-__all__ = ["BatchInfo", "Event", "ListenerBus", "OutputInfo", "ReceiverInfo", "Time"]
+__all__ = ["BatchInfo", "Event", "ListenerBus", "Observer", "OutputInfo", "ReceiverInfo", "Time"]
 
 log = logging.getLogger("dstreams")
 
@@ -168,6 +168,10 @@ class Event:
         return f"{self._name}({self._value})"
 
 
+class Observer:
+    """A listener of this package's own, for which no batch looks up what it would not otherwise."""
+
+
 class ListenerBus:
     """Delivers events to listeners; what a listener raises is logged and ends nothing."""
 
@@ -185,8 +189,8 @@ class ListenerBus:
 
     @property
     def listens(self) -> bool:
-        """Whether there is any listener."""
-        return bool(self._listeners)
+        """Whether there is any listener of the program's own."""
+        return any(not isinstance(listener, Observer) for listener in self._listeners)
 
     def post(self, method: str, getter: str, value: Any) -> None:
         """Call ``listener.<method>(event)`` soon, where ``event.<getter>()`` is the value."""

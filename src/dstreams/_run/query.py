@@ -99,6 +99,10 @@ def plan_context(sc: SparkContext, parallelism: int) -> PlanContext:
     return PlanContext(parallelism, {"spark.python.worker.memory": memory or "512m"})
 
 
+def _known(ms: int) -> int | None:
+    return None if ms < 0 else ms
+
+
 class Query:
     """The running program.
 
@@ -276,6 +280,7 @@ class Query:
             if self._page is not None:
                 self._bus.add(self._page)
                 self.batches.mark = self._page.mark
+                self.batches.tells = location.startswith("file:")  # elsewhere each file that is read costs too much
                 for exchange in self.batches.exchanges:
                     exchange.mark = self._page.mark
             for reader in self._readers.values():
@@ -327,8 +332,8 @@ class Query:
         self._adjust_rates(info)
         self._ran += 1
         self._last = info
-        self._tell_pace(info)
-        self._tabs.look()
+        self._quietly(lambda: self._tell_pace(info))
+        self._quietly(self._tabs.look)
         if not committed or not self._world.may_commit():
             self._give_up()
             raise Stopped("the batch failed")
@@ -375,8 +380,8 @@ class Query:
         ]
         return replace(
             status, last_batch_ms=last.batchTime().milliseconds(), records=last.numRecords(),
-            scheduling_delay_ms=last.schedulingDelay(), processing_ms=last.processingDelay(),
-            behind=last.schedulingDelay() >= self.clock.interval_ms, outputs=outputs,
+            scheduling_delay_ms=_known(last.schedulingDelay()), processing_ms=_known(last.processingDelay()),
+            behind=not self.clock.logical and last.processingDelay() > self.clock.interval_ms, outputs=outputs,
         )  # fmt: skip
 
     def _still_the_driver(self) -> bool:

@@ -13,7 +13,7 @@ from dstreams._plan.identity import initial_id
 from dstreams._run.checkpoint import Ownership, files_of
 from dstreams._run.layout import TICK, Layout
 from dstreams._run.log_folder import log_folder
-from dstreams._run.program import Program, hashing, save_program
+from dstreams._run.program import Program, hashing, read_program, save_program
 from dstreams._run.query_log import Offsets, Position, QueryLog
 from dstreams._run.runs import LOG, Runs, exchange_folder, folder_name, move_names
 from dstreams._run.upgrade import Upgrade
@@ -78,6 +78,12 @@ class Recovery:
             if self._saved is not None:
                 assert self._runs.current is not None
                 self._files = self._runs.files(self._runs.current)
+                found = read_program(self._files)
+                if found is None or found[0] != self._saved:
+                    raise CheckpointError.unreadable(
+                        self._directory.root,
+                        "another program has changed it since this one began to start. Start again.",
+                    )
                 self._check_process(self._saved)
                 log_of_query = QueryLog(self._files)
                 sources = len(self._saved.layouts[0].sources)
@@ -189,6 +195,7 @@ class Recovery:
             run = self._runs.following()
             files = self._runs.files(run)
             upgrade.run(files, self._payload)
+            self._ownership.check()
             self._runs.switch(run)
             self._files = files
         elif upgrade is None or (self._saved.written_ms, self._saved.root) != (program.written_ms, self._files.root):
@@ -201,11 +208,12 @@ class Recovery:
         run, before = self._runs.following(), self._runs.current
         self._files = self._runs.files(run)
         save_program(self._files, program, self._payload)
+        self._ownership.check()
         self._runs.switch(run)
         if before is not None:
             log.warning(
                 "%s holds an earlier run, which this program does not go on with (StreamingContext.getOrCreate does); "
-                "it is kept in %s until the next one but one begins, and this one is in %s",
+                "it is kept in %s until another one begins, and this one is in %s",
                 self._directory.root, self._runs.files(before).root, self._files.root,
             )  # fmt: skip
         elif run.location:

@@ -82,8 +82,14 @@ class Runs:
                 raise CheckpointError.unreadable(
                     files.root,
                     f"the file {CURRENT} is damaged ({jvm_reason(error)}), which says which of the runs in {OURS} "
-                    "counts. Restore it from a copy. Nothing was changed.",
+                    "counts. Restore it from a copy, and do not delete it. Nothing was changed.",
                 ) from None
+        elif lost := [folder for folder in self._folders() if _last_commit(files.below(folder)) is not None]:
+            raise CheckpointError.unreadable(
+                files.root,
+                f"the file {CURRENT} is missing, which says which of the runs counts: there is {', '.join(lost)}. "
+                "Restore it from a copy. Nothing was changed.",
+            )
         elif any(name.startswith(FILE) for name in files.names(OURS)):
             self.current = Run("")
 
@@ -93,6 +99,8 @@ class Runs:
 
     def following(self) -> Run:
         """A run that may take the place of the current one; what one that never did has left in its folder goes."""
+        if self.current is not None and not self._files.exists(CURRENT):  # one that an older version has begun
+            self._write()
         if self.current is None and all(_NOBODYS.fullmatch(name) for name in self._files.names()):
             return Run("")
         numbers = (int(run.location.rpartition("-")[2]) if run.location else 1 for run in self._named())
@@ -112,14 +120,16 @@ class Runs:
             else:
                 self._forget(self.previous)  # whatever happens now, nobody asks for it any more
         self.current, self.previous = Run(run.location, _last_commit(self.files(run))), kept
-        self._files.write(CURRENT, json.dumps([asdict(named) for named in self._named()]).encode())
-        for folder in self._left():
-            self._files.delete(folder)
+        self._write()
+        for folder in self._folders():  # of runs that nobody asks for any more, or of one that died before it counted
+            if all(folder != run.location for run in self._named()):
+                self._files.delete(folder)
 
-    def _left(self) -> list[str]:
-        """Folders of runs that nobody asks for any more, or of one that died before it counted."""
-        folders = (f"{OURS}/{name}" for name in self._files.names(OURS) if name.startswith(_RUN))
-        return [folder for folder in folders if all(folder != run.location for run in self._named())]
+    def _write(self) -> None:
+        self._files.write(CURRENT, json.dumps([asdict(named) for named in self._named()]).encode())
+
+    def _folders(self) -> list[str]:
+        return [f"{OURS}/{name}" for name in self._files.names(OURS) if name.startswith(_RUN)]
 
     def _named(self) -> list[Run]:
         return [run for run in (self.current, self.previous) if run is not None]

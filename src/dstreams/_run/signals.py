@@ -54,7 +54,7 @@ class Signals:
     ended : callable
         True when the query has ended, whoever ended it. Called by a handler: takes no lock.
     graceful : bool
-        Finish the running batch and exit with 0; else SIGTERM ends the program at once, and SIGINT is PySpark's.
+        Finish the batches that are due and exit with 0; else SIGTERM ends the program at once, and SIGINT is PySpark's.
     sc : SparkContext
         The program's context.
     """

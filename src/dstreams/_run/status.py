@@ -27,11 +27,11 @@ class Status:
     records : int or None
         Records that receivers gave to it.
     scheduling_delay_ms, processing_ms : int or None
-        How late it began, and how long it took, in ms.
+        How late it began, and how long it took, in ms; None where no output was due.
     waiting : int
         Records that receivers have taken and no batch has yet.
     behind : bool
-        Whether it began a batch interval too late, or later.
+        Whether it took longer than the batch interval.
     outputs : list of dict
         Of each of its outputs ``name``, ``ms`` and ``error`` (None where it did not fail).
     error : str or None
@@ -56,14 +56,14 @@ class Status:
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [("state", self.state), ("interval", f"{self.interval_ms / 1000:g} s"), ("batches", f"{self.batches:,}")]
+        late = ", behind" if self.behind else ""
         if self.last_batch_ms is not None:
-            late = ", behind" if self.behind else ""
             rows += [
                 ("last batch", f"{datetime.fromtimestamp(self.last_batch_ms / 1000)}"),
                 ("records", f"{self.records:,}"),
-                ("began", f"{self.scheduling_delay_ms} ms late{late}"),
-                ("took", f"{self.processing_ms} ms"),
             ]
+        if self.processing_ms is not None:
+            rows += [("began", f"{self.scheduling_delay_ms} ms late"), ("took", f"{self.processing_ms} ms{late}")]
         rows.append(("waiting", f"{self.waiting:,} records"))
         for output in self.outputs:
             failed = f", failed: {output['error']}" if output["error"] else ""

@@ -10,8 +10,11 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from pyspark.find_spark_home import _find_spark_home
+
 from dstreams._java import java
-from dstreams._run.progress import BatchInfo, OutputInfo, ReceiverInfo
+from dstreams._run.logs import set_level
+from dstreams._run.progress import BatchInfo, Observer, OutputInfo, ReceiverInfo
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.receiver import ReceiverSource
 from dstreams.listener import StreamingListener
@@ -32,6 +35,7 @@ ENABLED = "spark.streaming.ui.enabled"
 """Conf of ours: ``false`` leaves the page out."""
 _BATCH_TIME, _OUTPUT = "spark.streaming.internal.batchTime", "spark.streaming.internal.outputOpId"
 """Local properties by which the page knows the Spark jobs of a batch."""
+_DIRECTORY = "spark.streaming.checkpoint.directory"
 _OLD = "org.apache.spark.streaming"
 _METRICS = "org.apache.spark.metrics.MetricsSystem"
 
@@ -67,35 +71,51 @@ def streaming_page(sc: SparkContext, interval_ms: int, sources: Sequence[Source]
 
 def _has_sinks(sc: SparkContext) -> bool:
     configured = any(key.startswith("spark.metrics.conf") for key, _ in sc._conf.getAll())
-    return configured or os.path.exists(os.path.join(os.environ.get("SPARK_CONF_DIR", ""), "metrics.properties"))
+    folder = os.environ.get("SPARK_CONF_DIR") or os.path.join(_find_spark_home(), "conf")
+    return configured or os.path.exists(os.path.join(folder, "metrics.properties"))
 
 
-class StreamingPage(StreamingListener):
+class StreamingPage(StreamingListener, Observer):
     """What Spark's page, REST API and metrics show of one program; parameters as for :func:`streaming_page`."""
 
     def __init__(self, sc: SparkContext, interval_ms: int, sources: Sequence[Source]) -> None:
         assert sc._jsc is not None
         self._sc = sc
         self._jsc = sc._jsc.sc()
-        jssc = self._new(f"{_OLD}.StreamingContext", self._jsc, self._new(f"{_OLD}.Duration", interval_ms))
+        jssc = self._context(interval_ms)
         self._make_inputs(jssc, sources)
         self._progress = jssc.progressListener()
         self._source = jssc.streamingSource()
         self._tab = None
+        self._metrics("registerSource")
         self._jsc.addSparkListener(self._progress)
         ui = self._jsc.ui()
         if ui.isDefined():
             self._tab = jssc.uiTab().get()
             self._tab.attach()
             ui.get().setStreamingJobProgressListener(self._progress)
-        self._metrics("registerSource")
 
     def close(self) -> None:
         """Take everything away, as the old engine does when a program ends."""
         self._jsc.removeSparkListener(self._progress)
         if self._tab is not None:
             self._tab.detach()
+            self._jsc.ui().get().clearStreamingJobProgressListener()
         self._metrics("removeSource")
+
+    def _context(self, interval_ms: int) -> JavaObject:
+        """The context that is never started; it must not set the checkpoint directory, nor warn of too few cores."""
+        conf, name = self._jsc.conf(), f"{_OLD}.StreamingContext"
+        directory = conf.get(_DIRECTORY, None)
+        conf.remove(_DIRECTORY)
+        level = set_level(self._sc, name, "ERROR")
+        try:
+            return self._new(name, self._jsc, self._new(f"{_OLD}.Duration", interval_ms))
+        finally:
+            if level is not None:
+                set_level(self._sc, name, level)
+            if directory is not None:
+                conf.set(_DIRECTORY, directory)
 
     def mark(self, time_ms: int, output: int) -> None:
         """Let the jobs that this thread starts from now on be those of an output of a batch."""

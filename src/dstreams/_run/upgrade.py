@@ -4,13 +4,14 @@ A restart of the same program finds everything where it was. Another program (or
 version of this package) has other sources in the offset log and other numbers in the state store. Then a new run is
 made in a folder of its own: a query with the same stateful operators stores every entry of the old state at its new
 place, as the batch 0 of the new query; the offset log says where the old one has got to. Where state stays at its
-places its files are copied. Nothing of the old run is changed.
+places its files are copied. The old run stays as it is.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Upgrade"]
 
 log = logging.getLogger("dstreams")
+
+_COPIES = 8
+"""Copies that are made at a time: most of one is waiting for the file system."""
 
 
 @dataclass
@@ -116,8 +120,9 @@ class Upgrade:
         else:
             self._copy(into, "metadata")
             exchanges = [] if nothing_done else [exchange_folder(n) for n in range(1, len(self.new.layouts))]
-            for name in () if nothing_done else ("commits", "state", *exchanges):
-                self._copy(into, name)
+            if not nothing_done:
+                self._copy(into, "commits")
+                self._copy_state(into, ["", *exchanges])
             for folder in ("", *exchanges):
                 move_names(into, folder, self.files.root, into.root)
             first = self.position.batch
@@ -129,6 +134,19 @@ class Upgrade:
 
     def _copy(self, into: Files, name: str, to: str | None = None) -> None:
         self.files.copy(name, into, to or name)
+
+    def _copy_state(self, into: Files, locations: list[str]) -> None:
+        """Copy state, which may be large, several partitions at a time."""
+        names = []
+        for location in locations:
+            state = f"{location}/state" if location else "state"
+            operators = [f"{state}/{operator}" for operator in self.files.names(state)]
+            names += [f"{operator}/{part}" for operator in operators for part in self.files.names(operator)]
+            if location:  # all of an exchange's is small but its state
+                names += [f"{location}/{name}" for name in self.files.names(location) if name != "state"]
+        with ThreadPoolExecutor(_COPIES) as pool:
+            for done in [pool.submit(self._copy, into, name) for name in names]:
+                done.result()
 
     # ------------------------------------------------------------------ offsets
 
