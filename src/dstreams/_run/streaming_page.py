@@ -17,7 +17,6 @@ from dstreams._run.logs import set_level
 from dstreams._run.progress import BatchInfo, Observer, OutputInfo, ReceiverInfo
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.receiver import ReceiverSource
-from dstreams.listener import StreamingListener
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +74,7 @@ def _has_sinks(sc: SparkContext) -> bool:
     return configured or os.path.exists(os.path.join(folder, "metrics.properties"))
 
 
-class StreamingPage(StreamingListener, Observer):
+class StreamingPage(Observer):
     """What Spark's page, REST API and metrics show of one program; parameters as for :func:`streaming_page`."""
 
     def __init__(self, sc: SparkContext, interval_ms: int, sources: Sequence[Source]) -> None:
