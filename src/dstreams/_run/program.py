@@ -7,13 +7,15 @@ anything, then the pickle. The directory is the owner's alone, since unpickling 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pickle
 import platform
 import sys
 import time
+from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pyspark
 from pyspark import SparkConf, cloudpickle
@@ -42,6 +44,8 @@ FORMAT = 1
 FILE = "program-"
 """How the names of the files begin that a program is saved in."""
 _KEEP = 2
+
+_CONTAINERS = (list, dict, set, bytearray, deque, defaultdict, OrderedDict, Counter)
 
 _OF_THE_PROCESS = (
     "spark.app.id", "spark.app.startTime", "spark.app.submitTime", "spark.driver.host", "spark.driver.port",
@@ -260,7 +264,8 @@ def read_graph(files: Files, program: Program, payload: bytes) -> Graph:
         )
     try:
         with restoring_with(program.parallelism):
-            graph: Graph = pickle.loads(payload)
+            unpickler = _Unpickler(io.BytesIO(payload))
+            graph: Graph = unpickler.load()
     except Exception as error:
         raise CheckpointError.unreadable(
             files.root,
@@ -268,7 +273,49 @@ def read_graph(files: Files, program: Program, payload: bytes) -> Graph:
             "changed or is missing, bring it back, or start once with getOrCreate(..., upgrade=True), which runs your "
             "setup function instead and keeps offsets and state.",
         ) from error
+    unpickler.bind_to_script()
     return graph
+
+
+class _Unpickler(pickle.Unpickler):
+    """Restores functions of the main script, which see its lists and other containers again.
+
+    A function's globals are pickled with it. Those that the script has made anew as they were saved are the script's
+    own from then on, as they were when the program was started first: what an output appends is seen by the script.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self._globals: list[dict[str, Any]] = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Note the functions that cloudpickle makes."""
+        found = super().find_class(module, name)
+        if name != "_function_setstate":
+            return found
+
+        def noted(function: Any, state: Any) -> Any:
+            self._globals.append(function.__globals__)
+            return found(function, state)
+
+        return noted
+
+    def bind_to_script(self) -> None:
+        """Let restored functions share the containers of the script that are as they were saved."""
+        script = vars(sys.modules["__main__"])
+        for names in self._globals:
+            if names.get("__name__") == "__main__" and names is not script:
+                for name, saved in names.items():
+                    live = script.get(name)
+                    if type(live) in _CONTAINERS and type(live) is type(saved) and _same(live, saved):
+                        names[name] = live
+
+
+def _same(live: Any, saved: Any) -> bool:
+    try:
+        return bool(live == saved)
+    except Exception:  # of elements that cannot be compared
+        return False
 
 
 def _damaged(name: str, what: str) -> str:
