@@ -570,3 +570,21 @@ def test_status(streaming):
     assert status.error == "ValueError: not today"
     ssc.stop(stopSparkContext=False)
     assert ssc.status().state == "stopped"
+
+
+def test_spark_logs_as_before(streaming, spark_context):
+    """Loggers that were quiet while a program ran, or stopped, have no level of their own again."""
+
+    def levels() -> dict[str, str]:
+        context = spark_context._jvm.org.apache.logging.log4j.LogManager.getContext(False)
+        loggers = context.getConfiguration().getLoggers()
+        return {name: str(loggers.get(name).getLevel().toString()) for name in loggers}
+
+    before = levels()
+    ssc = streaming()
+    ssc.queueStream([[("a", 1)]] * 3).window(2).transform(lambda rdd: rdd).window(2).pprint()
+    ssc.start()
+    during = levels()
+    ssc.stop(stopSparkContext=False, stopGraceFully=True)
+    assert levels() == before
+    assert set(during) > set(before)

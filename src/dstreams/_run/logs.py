@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["BATCHES", "SCHEDULER", "STATE_SERVER", "TRIGGER", "set_level", "show_logs"]
+__all__ = ["BATCHES", "INHERITED", "SCHEDULER", "STATE_SERVER", "TRIGGER", "set_level", "show_logs"]
 
 STATE_SERVER = "org.apache.spark.sql.execution.python.streaming.TransformWithStateInPySparkStateServer"
 """Warns of every key that has no state yet, which is nothing to be warned of."""
@@ -20,6 +20,8 @@ TRIGGER = "org.apache.spark.sql.execution.streaming.runtime.ProcessingTimeExecut
 """Warns of every batch that takes longer than the interval, also of the first; we tell it once, with figures."""
 
 
+INHERITED = "inherited"
+"""Level of a logger that has none: set to the one that it inherits, it would print what Spark's shell leaves out."""
 _QUIET = {"ERROR": logging.ERROR, "FATAL": logging.CRITICAL, "OFF": logging.CRITICAL + 1}
 
 
@@ -64,7 +66,7 @@ def set_level(sc: SparkContext, logger: str, level: str) -> str | None:
     logger : str
         Name.
     level : str
-        ``"ERROR"``, ``"OFF"`` and so on.
+        ``"ERROR"``, ``"OFF"`` and so on; :data:`INHERITED` takes back that it has one of its own.
 
     Returns
     -------
@@ -74,8 +76,15 @@ def set_level(sc: SparkContext, logger: str, level: str) -> str | None:
     try:
         assert sc._jvm is not None
         log4j = sc._jvm.org.apache.logging.log4j
-        before = str(log4j.LogManager.getLogger(logger).getLevel().toString())
-        log4j.core.config.Configurator.setLevel(logger, log4j.Level.toLevel(level))
+        context = log4j.LogManager.getContext(False)
+        config = context.getConfiguration()
+        own = config.getLoggers().get(logger)
+        before = INHERITED if own is None else str(own.getLevel().toString())
+        if level == INHERITED:
+            config.removeLogger(logger)
+            context.updateLoggers()
+        else:
+            log4j.core.config.Configurator.setLevel(logger, log4j.Level.toLevel(level))
     except Exception:  # logs may say too much, that is all
         return None
     return before
