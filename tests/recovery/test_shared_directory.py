@@ -102,3 +102,15 @@ def test_the_previous_run_is_kept_until_a_new_one_has_done_something(spark_conte
         kept = directory / "commits"
         assert sorted(path.name for path in kept.iterdir() if path.name.isdigit()) == commits
         assert len(list((directory / "_dstreams").glob("run-*"))) == 1
+
+
+def test_no_empty_folders(spark_context, tmp_path):
+    """Spark makes a folder for RDDs each time that it is told the directory; it makes it again when it needs it."""
+    ssc = StreamingContext(spark_context, 1)
+    for _ in range(2):
+        ssc.checkpoint(str(tmp_path))
+        assert list(tmp_path.iterdir()) == []
+    rdd = spark_context.parallelize([1, 2], 1)
+    rdd.checkpoint()
+    assert rdd.count() == 2 and rdd.isCheckpointed()
+    assert len(list(tmp_path.iterdir())) == 1
