@@ -286,7 +286,7 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
-        self._globals: list[dict[str, Any]] = []
+        self._globals: dict[int, dict[str, Any]] = {}  # functions share them
 
     def find_class(self, module: str, name: str) -> Any:
         """Note the functions that cloudpickle makes."""
@@ -295,7 +295,7 @@ class _Unpickler(pickle.Unpickler):
             return found
 
         def noted(function: Any, state: Any) -> Any:
-            self._globals.append(function.__globals__)
+            self._globals[id(function.__globals__)] = function.__globals__
             return found(function, state)
 
         return noted
@@ -303,7 +303,7 @@ class _Unpickler(pickle.Unpickler):
     def bind_to_script(self) -> None:
         """Let restored functions share the containers of the script that are as they were saved."""
         script = vars(sys.modules["__main__"])
-        for names in self._globals:
+        for names in self._globals.values():
             if names.get("__name__") == "__main__" and names is not script:
                 for name, saved in names.items():
                     live = script.get(name)

@@ -19,7 +19,7 @@ from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.receiver import ReceiverSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
@@ -74,6 +74,22 @@ def _has_sinks(sc: SparkContext) -> bool:
     return configured or os.path.exists(os.path.join(folder, "metrics.properties"))
 
 
+def _passed_on(event: str, getter: str) -> Callable[[StreamingPage, Any], None]:
+    """A listener's method that tells Spark's own listener the same, in objects of the JVM."""
+
+    def tell(page: StreamingPage, told: Any) -> None:
+        made: dict[str, Callable[[Any], Any]] = {
+            "batchInfo": page._batch,
+            "outputOperationInfo": page._output,
+            "receiverInfo": page._receiver,
+        }
+        value = getattr(told, getter)()
+        value = made[getter](value) if getter in made else value
+        getattr(page._progress, f"on{event}")(page._new(f"{_OLD}.scheduler.StreamingListener{event}", value))
+
+    return tell
+
+
 class StreamingPage(Observer):
     """What Spark's page, REST API and metrics show of one program; parameters as for :func:`streaming_page`."""
 
@@ -123,44 +139,15 @@ class StreamingPage(Observer):
 
     # ------------------------------------------------------------------ what listeners are told
 
-    def onStreamingStarted(self, streamingStarted: Any) -> None:
-        """Pass it on."""
-        self._tell("StreamingStarted", streamingStarted.time())
-
-    def onReceiverStarted(self, receiverStarted: Any) -> None:
-        """Pass it on."""
-        self._tell("ReceiverStarted", self._receiver(receiverStarted.receiverInfo()))
-
-    def onReceiverError(self, receiverError: Any) -> None:
-        """Pass it on."""
-        self._tell("ReceiverError", self._receiver(receiverError.receiverInfo()))
-
-    def onReceiverStopped(self, receiverStopped: Any) -> None:
-        """Pass it on."""
-        self._tell("ReceiverStopped", self._receiver(receiverStopped.receiverInfo()))
-
-    def onBatchSubmitted(self, batchSubmitted: Any) -> None:
-        """Pass it on."""
-        self._tell("BatchSubmitted", self._batch(batchSubmitted.batchInfo()))
-
-    def onBatchStarted(self, batchStarted: Any) -> None:
-        """Pass it on."""
-        self._tell("BatchStarted", self._batch(batchStarted.batchInfo()))
-
-    def onBatchCompleted(self, batchCompleted: Any) -> None:
-        """Pass it on."""
-        self._tell("BatchCompleted", self._batch(batchCompleted.batchInfo()))
-
-    def onOutputOperationStarted(self, outputOperationStarted: Any) -> None:
-        """Pass it on."""
-        self._tell("OutputOperationStarted", self._output(outputOperationStarted.outputOperationInfo()))
-
-    def onOutputOperationCompleted(self, outputOperationCompleted: Any) -> None:
-        """Pass it on."""
-        self._tell("OutputOperationCompleted", self._output(outputOperationCompleted.outputOperationInfo()))
-
-    def _tell(self, event: str, value: Any) -> None:
-        getattr(self._progress, f"on{event}")(self._new(f"{_OLD}.scheduler.StreamingListener{event}", value))
+    onStreamingStarted = _passed_on("StreamingStarted", "time")
+    onReceiverStarted = _passed_on("ReceiverStarted", "receiverInfo")
+    onReceiverError = _passed_on("ReceiverError", "receiverInfo")
+    onReceiverStopped = _passed_on("ReceiverStopped", "receiverInfo")
+    onBatchSubmitted = _passed_on("BatchSubmitted", "batchInfo")
+    onBatchStarted = _passed_on("BatchStarted", "batchInfo")
+    onBatchCompleted = _passed_on("BatchCompleted", "batchInfo")
+    onOutputOperationStarted = _passed_on("OutputOperationStarted", "outputOperationInfo")
+    onOutputOperationCompleted = _passed_on("OutputOperationCompleted", "outputOperationInfo")
 
     # ------------------------------------------------------------------ objects of the JVM
 
