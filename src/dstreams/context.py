@@ -1,4 +1,4 @@
-"""StreamingContext: the entry point of a program, and its life; its sources are in :mod:`dstreams.inputs`."""
+"""StreamingContext: the entry point of a program, and its streams, its life."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NoReturn
 
-from pyspark import SparkConf, SparkContext
+from pyspark import RDD, SparkConf, SparkContext, StorageLevel
 
+from dstreams import sources
+from dstreams._builder import Builder
 from dstreams._insides import lacking
 from dstreams._plan.default_partitions import DefaultPartitions
-from dstreams._plan.graph import Graph, Node, call_site
+from dstreams._plan.graph import Missing, Node, call_site
 from dstreams._plan.identity import match
 from dstreams._plan.placement import place
 from dstreams._plan.workers import leave_workers, prepare_workers
@@ -36,12 +38,16 @@ from dstreams._run.recovery import Recovery
 from dstreams._run.signals import Signals
 from dstreams._run.status import Status
 from dstreams._run.world import World
+from dstreams.dstream import DStream
 from dstreams.duration import Milliseconds, to_milliseconds
-from dstreams.errors import CheckpointError, DStreamStateError, DStreamTypeError, DStreamValueError
-from dstreams.inputs import Inputs
+from dstreams.errors import BatchError, CheckpointError, DStreamStateError, DStreamTypeError, DStreamValueError
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, Row, SparkSession
+
     from dstreams._run.batch import Batch
+    from dstreams._sources.source import Source
+    from dstreams.receiver import Receiver
 
 __all__ = ["StreamingContext"]
 
@@ -55,7 +61,7 @@ UPGRADE = "spark.streaming.dstreams.upgrade"
 """Conf: ``true`` is the same as ``getOrCreate(..., upgrade=True)``."""
 
 
-class StreamingContext(Inputs):
+class StreamingContext:
     """Entry point of a DStream program; one context becomes one Structured Streaming query.
 
     Parameters
@@ -88,7 +94,7 @@ class StreamingContext(Inputs):
             raise DStreamTypeError("jssc: a context of the JVM's old engine cannot be taken over")
         if batchDuration is None:
             raise DStreamTypeError("batchDuration is missing: StreamingContext(sc, 1) has batches of one second")
-        self._interval_ms = to_milliseconds(batchDuration, "batchDuration")
+        interval_ms = to_milliseconds(batchDuration, "batchDuration")
         if isinstance(sparkContext, SparkConf):
             use_this_python()
             with launching(sparkContext):
@@ -101,12 +107,9 @@ class StreamingContext(Inputs):
         self._sc = sparkContext
         use_this_python_in(sparkContext)
         prepare_workers(sparkContext, self)
-        self._graph = Graph()
         self._bus = ListenerBus()
         self._query: Query | None = None
         self._signals: Signals | None = None
-        self._started = False
-        self._stopped = False
         self._started_at = ""
         self._stopped_at = ""
         self._paced = str(sparkContext._conf.get(PACED, "true")).lower() != "false"
@@ -119,7 +122,8 @@ class StreamingContext(Inputs):
         if self._saved is None:
             wait_for_executors(sparkContext)  # the default follows from their cores
         saved = None if self._saved is None else self._saved.parallelism
-        self._parallelism = DefaultPartitions(saved or sparkContext.defaultParallelism)
+        parallelism = DefaultPartitions(saved or sparkContext.defaultParallelism)
+        self._builder = Builder(sparkContext, interval_ms, parallelism)
         if directory := sparkContext._conf.get(CHECKPOINT_DIRECTORY):
             self.checkpoint(directory)
 
@@ -136,14 +140,268 @@ class StreamingContext(Inputs):
         """The SparkContext of this context."""
         return self._sc
 
+    # ------------------------------------------------------------------ sources
+
+    def socketTextStream(
+        self, hostname: str, port: int, storageLevel: StorageLevel = StorageLevel.MEMORY_AND_DISK_2
+    ) -> DStream[str]:
+        r"""Lines of text from a TCP server.
+
+        Parameters
+        ----------
+        hostname : str
+            Host to connect to.
+        port : int
+            Port to connect to.
+        storageLevel : pyspark.StorageLevel
+            Accepted for compatibility.
+
+        Returns
+        -------
+        DStream[str]
+            Lines without their end (``\n``, ``\r\n`` or ``\r``), decoded as UTF-8; invalid bytes become U+FFFD.
+
+        Notes
+        -----
+        Needs no server at start and no core of its own: it connects when the server appears, and again 2 s after
+        a connection ended, and says so in the log.
+        """
+        return self._source("socketTextStream", sources.socket_text(self._builder, hostname, port))
+
+    def socketStream(
+        self,
+        hostname: str,
+        port: int,
+        converter: Callable[[BinaryIO], Iterable[Any]],
+        storageLevel: StorageLevel = StorageLevel.MEMORY_AND_DISK_2,
+    ) -> DStream[Any]:
+        """Records that a function makes of the bytes from a TCP server.
+
+        Parameters
+        ----------
+        hostname : str
+            Host to connect to.
+        port : int
+            Port to connect to.
+        converter : callable
+            Gets the connection as a binary file that can be read, and gives records as long as there are any.
+        storageLevel : pyspark.StorageLevel
+            Accepted for compatibility.
+
+        Returns
+        -------
+        DStream[T]
+
+        Notes
+        -----
+        Connects as :meth:`socketTextStream` does. Records are collected for ``spark.streaming.blockInterval`` (200 ms)
+        before they are taken.
+        """
+        return self._source("socketStream", sources.socket(self._builder, hostname, port, converter))
+
+    def textFileStream(self, directory: str) -> DStream[str]:
+        """Lines of the text files that appear in a directory.
+
+        Parameters
+        ----------
+        directory : str
+            Directory, or a glob of directories, of any Hadoop file system; it need not exist yet.
+
+        Returns
+        -------
+        DStream[str]
+
+        Notes
+        -----
+        Files older than this call are not read, nor those whose name begins with ``.`` or ``_``. Files must be
+        moved into the directory, not written there in place.
+        """
+        return self._source("textFileStream", sources.text_files(self._builder, directory))
+
+    def binaryRecordsStream(self, directory: str, recordLength: int) -> DStream[bytes]:
+        """Records of a fixed length from the files that appear in a directory.
+
+        Parameters
+        ----------
+        directory : str
+            As in :meth:`textFileStream`.
+        recordLength : int
+            Length of each record in bytes.
+
+        Returns
+        -------
+        DStream[bytes]
+
+        Notes
+        -----
+        A file whose size is no multiple of the length fails its batch with an EOFError that names the file; later
+        batches go on.
+        """
+        source = sources.binary_records(self._builder, directory, recordLength)
+        return self._source("binaryRecordsStream", source)
+
+    def queueStream(
+        self, rdds: list[Any], oneAtATime: bool = True, default: RDD[Any] | Iterable[Any] | None = None
+    ) -> DStream[Any]:
+        """Take the elements of a queue, one per batch.
+
+        Parameters
+        ----------
+        rdds : list of RDD or list of list
+            The queue; later changes to the list are ignored.
+        oneAtATime : bool
+            One element per batch, or all of them in the first.
+        default : RDD or list, optional
+            Element of every batch after the queue is used up.
+
+        Returns
+        -------
+        DStream[T]
+
+        Raises
+        ------
+        DStreamTypeError
+            If the queue is not a list.
+        DStreamValueError
+            If the queue is empty and there is no default.
+
+        Notes
+        -----
+        A program whose inputs are all queues runs on a logical clock: batch times are contiguous, one element
+        each, whatever the machine's speed. The conf ``spark.streaming.dstreams.paced=false`` lets its batches
+        follow each other at once; for tests.
+        """
+        return self._source("queueStream", sources.queue(self._builder, rdds, oneAtATime, default))
+
+    def receiverStream(self, receiver: Receiver[Any]) -> DStream[Any]:
+        """Records that a receiver of the program's own stores.
+
+        Parameters
+        ----------
+        receiver : Receiver
+            The receiver; see :class:`dstreams.receiver.Receiver`.
+
+        Returns
+        -------
+        DStream[T]
+
+        Raises
+        ------
+        DStreamTypeError
+            If it is not a receiver.
+        """
+        return self._source("receiverStream", sources.receiver(self._builder, receiver))
+
+    def dataFrameStream(self, frame: DataFrame | Callable[[SparkSession], DataFrame]) -> DStream[Row]:
+        """Rows of a streaming DataFrame: Delta, Iceberg, files with a schema, or any other source that Spark has.
+
+        Parameters
+        ----------
+        frame : DataFrame or callable
+            A streaming DataFrame, or a function that gets a SparkSession and makes one. A program that is restored
+            from its checkpoint directory needs a function: a DataFrame cannot be saved.
+
+        Returns
+        -------
+        DStream[Row]
+
+        Raises
+        ------
+        DStreamTypeError
+            If it is neither, or the DataFrame is not a streaming one.
+        DStreamValueError
+            If it has an aggregation or another operation with state, which is to be done on the stream.
+        """
+        return self._source("dataFrameStream", sources.data_frame(self._builder, frame))
+
+    # ------------------------------------------------------------------ several streams
+
+    def transform(self, dstreams: list[DStream[Any]], transformFunc: Callable[..., RDD[Any]]) -> DStream[Any]:
+        """Apply a function to the real RDDs that several streams have in each batch, on the driver.
+
+        Parameters
+        ----------
+        dstreams : list of DStream
+            The streams.
+        transformFunc : callable
+            Called with one argument, the tuple of RDDs in the order of the list; must return an RDD.
+
+        Returns
+        -------
+        DStream[T]
+        """
+        nodes = self._nodes(dstreams, "transform")
+        if not callable(transformFunc):
+            raise DStreamTypeError(f"transform: transformFunc must be a function, got {transformFunc!r}")
+
+        def evaluate(when: Any, *rdds: RDD[Any] | None) -> RDD[Any]:
+            if any(rdd is None for rdd in rdds):
+                raise BatchError(f"Couldn't generate RDD from parent at time {_batch_ms(when)} ms")
+            result = transformFunc(rdds)
+            if not isinstance(result, RDD):
+                raise BatchError(
+                    "Transform function must not return null. Return SparkContext.emptyRDD() instead to represent "
+                    f"no element as the result of transformation. Got {type(result).__name__}."
+                )
+            return result
+
+        return self._stream(Node("transform", nodes, evaluate, nodes[0].slide_ms, liftable=False, missing=Missing.FAIL))
+
+    def union(self, *dstreams: DStream[Any]) -> DStream[Any]:
+        """Put the elements of several streams side by side.
+
+        Raises
+        ------
+        DStreamValueError
+            "should have at least one DStream to union", or if slide intervals or contexts differ.
+        """
+        if not dstreams:
+            raise DStreamValueError("should have at least one DStream to union")
+        if len(dstreams) == 1:
+            return dstreams[0]
+        nodes = self._nodes(list(dstreams), "union", "All DStreams should have same slide duration")
+
+        def evaluate(when: Any, *rdds: RDD[Any] | None) -> RDD[Any]:
+            first, *others = rdds
+            if first is None or any(rdd is None for rdd in others):
+                raise BatchError(f"Could not generate RDD from a parent for unifying at time {_batch_ms(when)} ms")
+            for rdd in others:
+                assert rdd is not None
+                first = first.union(rdd)
+            return first
+
+        return self._stream(Node("union", nodes, evaluate, nodes[0].slide_ms, missing=Missing.FAIL))
+
+    def _nodes(self, dstreams: Any, op: str, slides: str | None = None) -> tuple[Node, ...]:
+        if not isinstance(dstreams, list | tuple) or not dstreams:
+            raise DStreamValueError(f"{op}: give a list with at least one DStream, got {dstreams!r}")
+        for stream in dstreams:
+            if not isinstance(stream, DStream):
+                raise DStreamTypeError(f"{op}: expected DStreams, got {type(stream).__name__}")
+            if stream._ssc is not self:
+                raise DStreamValueError("requirement failed: Some of the DStreams have different contexts")
+        if len({stream._node.slide_ms for stream in dstreams}) > 1:
+            raise DStreamValueError(slides or "requirement failed: Some of the DStreams have different slide durations")
+        return tuple(stream._node for stream in dstreams)
+
+    def _stream(self, node: Node) -> DStream[Any]:
+        return DStream(self._builder.add(node), self)
+
+    def _source(self, op: str, source: Source) -> DStream[Any]:
+        return DStream(self._builder.source(op, source), self)
+
     # ------------------------------------------------------------------ life
+
+    @property
+    def _ended(self) -> bool:
+        return self._builder.stopped or (self._query is not None and self._query.finished)
 
     @classmethod
     def getActive(cls) -> StreamingContext | None:
         """Return the context that is started and not stopped, or None."""
         with cls._lock:
             active = StreamingContext._active
-            if active is not None and (active._stopped or (active._query is not None and active._query.finished)):
+            if active is not None and active._ended:
                 StreamingContext._active = active = None
             return active
 
@@ -229,7 +487,8 @@ class StreamingContext(Inputs):
             graph = read_graph(files, program, payload)
             with cls._going_on_with(program):
                 ssc = cls(sc or SparkContext(conf=program.spark_conf()), Milliseconds(program.interval_ms))
-            ssc._graph, ssc._payload, ssc._remember_ms = graph, payload, program.remember_ms
+            ssc._builder.graph, ssc._builder.restored = graph, True
+            ssc._payload, ssc._remember_ms = payload, program.remember_ms
             ssc.checkpoint(path)
         ssc._script = script
         return ssc
@@ -268,33 +527,32 @@ class StreamingContext(Inputs):
             If a function cannot be pickled; the message names the operation.
         """
         with StreamingContext._lock:
-            if self._stopped:
+            if self._builder.stopped:
                 raise DStreamStateError.already_stopped()
-            if self._started:
+            if self._builder.started:
                 warnings.warn("StreamingContext has already been started", stacklevel=2)
                 return
             other = StreamingContext.getActive()
             if other is not None:
                 raise DStreamStateError.other_active(other._started_at)
             try:
-                if not self._graph.outputs:
+                if not self._builder.graph.outputs:
                     raise DStreamStateError.no_outputs()
                 if self._sc._jsc is None:
                     raise DStreamStateError("The SparkContext of this StreamingContext has been stopped.")
                 show_logs(self._sc)
-                self._world.begin(self._graph)
-                remember_ms = self._remember_ms or 0
+                self._world.begin(self._builder.graph)
                 checkpoint = self._checkpoint_directory()
                 self._query = Query(
-                    self._sc, self._graph, self._interval_ms, remember_ms, self._parallelism, self._paced, checkpoint,
-                    self._recovery(), self._bus, self._world,
+                    self._builder, self._remember_ms or 0, self._paced, checkpoint, self._recovery(), self._bus,
+                    self._world,
                 )  # fmt: skip
                 self._query.start()
             except BaseException:
-                self._stopped = True
+                self._builder.stopped = True
                 self._query = None
                 raise
-            self._started = True
+            self._builder.started = True
             self._started_at = f" {call_site()}"
             StreamingContext._active = self
         atexit.register(self._at_exit)
@@ -330,7 +588,7 @@ class StreamingContext(Inputs):
 
     def _wait(self, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._signals is None and not self._stopped:
+        while self._signals is None and not self._builder.stopped:
             if deadline is not None and time.monotonic() >= deadline:
                 return False
             time.sleep(0.05)  # for a start() in another thread, which comes once if at all
@@ -355,7 +613,7 @@ class StreamingContext(Inputs):
         returns at once, and the context ends with the running batch (the old engine deadlocks).
         """
         with StreamingContext._lock:
-            self._stopped = True
+            self._builder.stopped = True
             self._stopped_at = self._stopped_at or call_site()
             if StreamingContext._active is self:
                 StreamingContext._active = None
@@ -446,7 +704,7 @@ class StreamingContext(Inputs):
         """
         if self._query is not None:
             return self._query.status()
-        return Status("stopped" if self._stopped else "not started", self._interval_ms)
+        return Status("stopped" if self._builder.stopped else "not started", self._builder.interval_ms)
 
     def explain(self) -> str:
         """Print what became of the program: where each operation runs and, once started, the query's plan.
@@ -456,23 +714,15 @@ class StreamingContext(Inputs):
         str
             The text that was printed.
         """
-        query = self._query
-        placement = (
-            query.placement if query is not None else place(self._graph, plan_context(self._sc, self._parallelism))
-        )
-        text = explain(self._graph, placement, query.frames if query is not None else [])
+        graph, query = self._builder.graph, self._query
+        if query is None:
+            text = explain(graph, place(graph, plan_context(self._sc, self._builder.parallelism)), [])
+        else:
+            text = explain(graph, query.placement, query.frames)
         print(text, flush=True)
         return text
 
     # ------------------------------------------------------------------ for DStream
-
-    def _check_open(self, op: str) -> None:
-        if self._payload is not None:
-            raise DStreamStateError.restored(op)
-        if self._stopped:
-            raise DStreamStateError.frozen(op, "stopping")
-        if self._started:
-            raise DStreamStateError.frozen(op, "starting")
 
     def _batches(self, op: str) -> dict[int, Batch]:
         if self._query is None:
@@ -483,18 +733,16 @@ class StreamingContext(Inputs):
         """What connects this start with the ones before and after it, where the program names a directory."""
         if self._payload is not None and self._saved is not None and self._checkpoint is not None:
             return Recovery(self._sc, self._checkpoint, self._saved, self._payload, self._saved)
-        operations = match(self._graph, self._saved.operations if self._saved is not None else [])
+        operations = match(self._builder.graph, self._saved.operations if self._saved is not None else [])
         if self._checkpoint is None:
             return None
-        payload = pickle_graph(self._graph)
-        program = describe(
-            self._sc, self._graph, operations, self._interval_ms, self._remember_ms, self._parallelism, self._script
-        )
+        payload = pickle_graph(self._builder.graph)
+        program = describe(self._builder, operations, self._remember_ms, self._script)
         return Recovery(self._sc, self._checkpoint, program, payload, self._saved)
 
     def _checkpoint_directory(self) -> str | None:
         """Directory of the program's state, as set here or for the SparkContext; demanded where the old engine does."""
-        nodes = self._graph.live()
+        nodes = self._builder.graph.live()
         for node in nodes:
             _check_interval(node)
         if self._checkpoint is not None or not any(node.checkpointed or node.checkpoint_ms for node in nodes):
@@ -534,3 +782,7 @@ def _wants(upgrade: bool | None, sc: SparkContext | None) -> bool:
         return upgrade
     conf = SparkConf() if sc is None else sc._conf
     return str(conf.get(UPGRADE, "false")).lower() == "true"
+
+
+def _batch_ms(when: Any) -> int:
+    return int(when.timestamp() * 1000)

@@ -19,7 +19,7 @@ from dstreams.errors import (
     UnsupportedDStreamOperation,
 )
 from dstreams.receiver import Receiver
-from dstreams.receiving import server_address
+from dstreams.sources import server_address
 
 if TYPE_CHECKING:
     from dstreams.context import StreamingContext

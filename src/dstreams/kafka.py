@@ -220,7 +220,7 @@ class KafkaUtils:
             raise DStreamValueError(f"{op}: there is no group to commit offsets to; give 'group.id' in kafkaParams")
         decoder = _decoder(op, keyDecoder, valueDecoder, messageHandler)
         source = KafkaSource(op, chosen, parameters, begin, decoder, _rate(ssc), commits)
-        return KafkaDStream(ssc._source(op, source)._node, ssc)
+        return KafkaDStream(ssc._builder.source(op, source), ssc)
 
     @staticmethod
     def createStream(
@@ -276,7 +276,7 @@ class KafkaUtils:
         parameters = ConsumerParameters.parse(op, given, _setting(ssc._sc, SERVERS), groupId, advice)
         decoder = _decoder(op, keyDecoder, valueDecoder, None)
         source = KafkaSource(op, chosen, parameters, {}, decoder, _rate(ssc), True)
-        return KafkaDStream(ssc._source(op, source)._node, ssc)
+        return KafkaDStream(ssc._builder.source(op, source), ssc)
 
     @staticmethod
     def createRDD(
@@ -388,4 +388,4 @@ def _rate(ssc: StreamingContext) -> float | None:
         limit = rate("backpressure.initialRate")
     if limit <= 0:
         return None
-    return max(limit, rate("kafka.minRatePerPartition")) * ssc._interval_ms / 1000
+    return max(limit, rate("kafka.minRatePerPartition")) * ssc._builder.interval_ms / 1000

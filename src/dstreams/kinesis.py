@@ -126,4 +126,4 @@ class KinesisUtils:
             stsSessionName, stsExternalId,
         )  # fmt: skip
         latest = initialPositionInStream == InitialPositionInStream.LATEST
-        return ssc._source(op, KinesisSource(account, latest, decoder, ssc._parallelism))
+        return ssc._source(op, KinesisSource(account, latest, decoder, ssc._builder.parallelism))

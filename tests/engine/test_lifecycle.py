@@ -436,7 +436,7 @@ def test_a_restored_program_is_the_saved_one(spark_context, tmp_path):
 
         ssc = StreamingContext.getOrCreate(str(tmp_path), setup)
         run_for(ssc, 2)
-        return ssc._interval_ms
+        return ssc._builder.interval_ms
 
     assert run(1, 10) == 1000
     heard, before = len(told), len(collected["saved/scaled"])
@@ -500,8 +500,9 @@ NAMED = {
 def test_named_names_the_operation_that_it_is_called_on(streaming, define):
     ssc = streaming()
     define(ssc.queueStream([[("k", 1)]]))
-    assert [node.name for node in ssc._graph.nodes if node.step is not None] == ["n"]
-    assert [node.name for node in ssc._graph.nodes if node.step is None] == [None] * (len(ssc._graph.nodes) - 1)
+    nodes = ssc._builder.graph.nodes
+    assert [node.name for node in nodes if node.step is not None] == ["n"]
+    assert [node.name for node in nodes if node.step is None] == [None] * (len(nodes) - 1)
 
 
 @pytest.mark.parametrize(

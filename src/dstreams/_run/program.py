@@ -31,6 +31,7 @@ from dstreams.errors import CheckpointError, DStreamTypeError
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
+    from dstreams._builder import Builder
     from dstreams._run.files import Files
 
 __all__ = [
@@ -120,25 +121,18 @@ class Program:
         return conf
 
 
-def describe(
-    sc: SparkContext,
-    graph: Graph,
-    operations: list[Operation],
-    interval_ms: int,
-    remember_ms: int | None,
-    parallelism: int,
-    script: str,
-) -> Program:
+def describe(builder: Builder, operations: list[Operation], remember_ms: int | None, script: str) -> Program:
     """Describe a program that is about to start; where it keeps what is known later."""
+    sc = builder.sc
     return Program(
         app=sc.appName or "",
         script=script,
-        interval_ms=interval_ms,
+        interval_ms=builder.interval_ms,
         remember_ms=remember_ms,
-        parallelism=parallelism,
+        parallelism=builder.parallelism,
         conf=dict(sc.getConf().getAll()),
         operations=operations,
-        outputs=[str(output) for output in graph.outputs],
+        outputs=[str(output) for output in builder.graph.outputs],
         layouts=[],
         dstreams=__version__,
         python=platform.python_version(),

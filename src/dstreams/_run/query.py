@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dstreams._plan.compiler import compile_plan
 from dstreams._plan.functions import Functions
-from dstreams._plan.graph import Graph
 from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.backpressure import RateEstimator, backpressure_of
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
+    from dstreams._builder import Builder
     from dstreams._run.recovery import Recovery
     from dstreams._run.streaming_page import StreamingPage
 
@@ -108,16 +108,10 @@ class Query:
 
     Parameters
     ----------
-    sc : SparkContext
-        The program's context.
-    graph : Graph
-        The program.
-    interval_ms : int
-        Batch interval in ms.
+    builder : Builder
+        The program: its graph, its SparkContext, its batch interval, its default number of partitions.
     remember_ms : int
         How long RDDs are kept, in ms.
-    parallelism : int
-        Default number of partitions.
     paced : bool
         False drops the pacing of the logical clock.
     checkpoint : str, optional
@@ -132,17 +126,15 @@ class Query:
 
     def __init__(
         self,
-        sc: SparkContext,
-        graph: Graph,
-        interval_ms: int,
+        builder: Builder,
         remember_ms: int,
-        parallelism: int,
         paced: bool,
         checkpoint: str | None,
         recovery: Recovery | None,
         bus: ListenerBus,
         world: World,
     ) -> None:
+        sc, graph, interval_ms = builder.sc, builder.graph, builder.interval_ms
         self._sc = sc
         self._graph = graph
         self._bus = bus
@@ -187,7 +179,7 @@ class Query:
                 if times := recovery.times():
                     self.clock.resume(*times)
                     self._pending_ms = times[2]
-            self.placement = place(graph, plan_context(sc, parallelism))
+            self.placement = place(graph, plan_context(sc, builder.parallelism))
             session = private_session(sc, checkpoint)
             tick = TickReader(self.clock, self._functions.refresh)
             tick.committed = recovery.committed_tick() if recovery is not None else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dstreams._builder import Builder
+from dstreams._plan.default_partitions import DefaultPartitions
 from dstreams._run.checkpoint import files_of, read_directory
 from dstreams._run.program import read_graph
 from dstreams._run.progress import ListenerBus
@@ -52,12 +54,10 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
         raise DStreamValueError(f"{files.root} holds no program of dstreams")
     program, payload = found
     changed = replace(program, parallelism=partitions)
-    graph = read_graph(files, changed, payload)
+    builder = Builder(sc, program.interval_ms, DefaultPartitions(partitions))
+    builder.graph = read_graph(files, changed, payload)
     recovery = Recovery(sc, files.root, changed, payload, program)
-    query = Query(
-        sc, graph, program.interval_ms, program.remember_ms or 0, partitions, True, files.root, recovery,
-        ListenerBus(), World(),
-    )  # fmt: skip
+    query = Query(builder, program.remember_ms or 0, True, files.root, recovery, ListenerBus(), World())
     query.prepare()
     query.discard()
     saved = read_directory(files)

@@ -95,7 +95,7 @@ class ProgramThread(threading.Thread):
         try:
             with _shared(self._sc):
                 made = self._function()
-                if isinstance(made, StreamingContext) and not made._started and not made._stopped:
+                if isinstance(made, StreamingContext) and not made._builder.started and not made._builder.stopped:
                     made.start()
         except BaseException as error:
             self.error = error

@@ -238,7 +238,7 @@ class StreamTest:
     @property
     def stopped(self) -> bool:
         """True when the program has stopped its context."""
-        return self._ssc is None or self._ssc._stopped or self._query.finished
+        return self._ssc is None or self._ssc._builder.stopped or self._query.finished
 
     def close(self) -> None:
         """End the program."""
@@ -280,7 +280,7 @@ class StreamTest:
         def make() -> StreamingContext:
             ssc = StreamingContext(self._sc, self._interval)
             for name, stream in returned_streams(self._function(ssc)).items():
-                named[len(ssc._graph.outputs)] = name
+                named[len(ssc._builder.graph.outputs)] = name
                 stream.foreachRDD(_nothing)
             self._world.named = named
             return ssc
