@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dstreams._plan.streaming_rdd import Narrow, PlanContext, Read, Shuffle, Stage, StreamingRDD, UnionOf
+from dstreams._plan.stages import Narrow, Read, Shuffle, Stage, UnionOf
+from dstreams._plan.streaming_rdd import PlanContext, StreamingRDD
 
 __all__ = ["Given", "count_stages", "rdd_of", "run"]
 

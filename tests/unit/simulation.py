@@ -25,8 +25,9 @@ from dstreams._plan.chunks import read_chunks, write_chunk
 from dstreams._plan.flow import DATA, INITIAL, PASS, PIPE, TICK, Deliver, Flow, Line, StepCall
 from dstreams._plan.operator import Operator
 from dstreams._plan.pipe import Pipe
+from dstreams._plan.stages import Read
 from dstreams._plan.steps.step import Step
-from dstreams._plan.streaming_rdd import PlanContext, Read, StreamingRDD
+from dstreams._plan.streaming_rdd import PlanContext, StreamingRDD
 
 __all__ = ["Cluster", "Fed", "Frame", "MemoryPages", "OneBucket", "Program", "working"]
 

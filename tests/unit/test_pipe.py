@@ -13,12 +13,13 @@ from pyspark.core.rdd import portable_hash
 
 from dstreams._plan.chunks import Chunks
 from dstreams._plan.flow import PASS, Deliver, Flow, Line, Send, StepCall, follow
-from dstreams._plan.pipe import Pipe, ancestors, has_state
+from dstreams._plan.pipe import Pipe
+from dstreams._plan.stages import KEEP, Shuffle, Stateful, ancestors, has_state
 from dstreams._plan.steps.map_state import MapState
 from dstreams._plan.steps.reduced_window import ReducedWindow
 from dstreams._plan.steps.update import Update
 from dstreams._plan.steps.window import Window
-from dstreams._plan.streaming_rdd import KEEP, Shuffle, Stateful, StreamingRDD
+from dstreams._plan.streaming_rdd import StreamingRDD
 from tests.unit.simulation import Cluster, Fed, Program
 
 # PySpark's merge sort looks there for the memory in use.

@@ -9,9 +9,10 @@ from pyspark import StorageLevel
 from dstreams._plan.compiler import _piped, _without_input
 from dstreams._plan.graph import Graph, Node, OnEmpty, Output
 from dstreams._plan.placement import Placement, place
+from dstreams._plan.stages import Narrow, Shuffle, Stateful
 from dstreams._plan.steps.update import Update
 from dstreams._plan.steps.window import Window
-from dstreams._plan.streaming_rdd import Narrow, PlanContext, Shuffle, Stateful
+from dstreams._plan.streaming_rdd import PlanContext
 from tests.unit.interpreter import Given, count_stages, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")

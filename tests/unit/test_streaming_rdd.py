@@ -8,7 +8,8 @@ import pytest
 from pyspark import RDD, cloudpickle
 from pyspark.resultiterable import ResultIterable
 
-from dstreams._plan.streaming_rdd import Narrow, Shuffle, StreamingRDD, UnionOf
+from dstreams._plan.stages import Narrow, Shuffle, UnionOf
+from dstreams._plan.streaming_rdd import StreamingRDD
 from dstreams.errors import DStreamError, DStreamValueError, StreamingSideError
 from tests.unit.interpreter import count_stages, rdd_of, run
 

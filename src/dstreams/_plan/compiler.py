@@ -13,16 +13,19 @@ from pyspark.sql import DataFrame
 
 from dstreams._plan.chunks import ROUTED, ChunkWriter, Decode, Encode, Router, StageFunction, read_chunks
 from dstreams._plan.graph import Node, OnEmpty
-from dstreams._plan.pipe import BucketIds, Pipe, StepPlace, ancestors, has_state
-from dstreams._plan.placement import Handed, Placement
+from dstreams._plan.pipe import BucketIds, Pipe, Place
+from dstreams._plan.placement import Placement
 from dstreams._plan.python_stage import map_in_arrow
-from dstreams._plan.streaming_rdd import (
+from dstreams._plan.stages import (
+    BatchInput,
     Narrow,
     Read,
     Shuffle,
     Stage,
     Stateful,
     UnionOf,
+    ancestors,
+    has_state,
     parents_of,
 )
 from dstreams._plan.worker_errors import one_line
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Branch", "Plan", "compile_plan", "lower", "unpicklable"]
 
-Frames = Callable[["Source | Handed"], DataFrame]
+Frames = Callable[["Source | BatchInput"], DataFrame]
 Function = Callable[[Any], Iterable[Any]]
 
 
@@ -59,7 +62,7 @@ class Branch:
         In the pipe: number of partitions that have rows of the node; None for all.
     partitioner : Partitioner, optional
         How keys are spread over them.
-    sources : tuple of Source or Handed
+    sources : tuple of Source or BatchInput
         What it is computed from.
     """
 
@@ -69,7 +72,7 @@ class Branch:
     tag: int | None = None
     partitions: int | None = None
     partitioner: Partitioner | None = None
-    sources: tuple[Source | Handed, ...] = ()
+    sources: tuple[Source | BatchInput, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Plan:
         Nodes of the pipe.
     partitions : int
         Partitions of the stateful operators; Spark takes them from a setting.
-    steps : dict of Step to StepPlace
+    steps : dict of Step to Place
         Where the steps have their state.
     operators : list of list of int
         Exchanges of each stateful operator.
@@ -96,7 +99,7 @@ class Plan:
     branches: list[Branch]
     piped: list[Branch]
     partitions: int
-    steps: dict[Step, StepPlace]
+    steps: dict[Step, Place]
     operators: list[list[int]]
 
 
@@ -152,7 +155,7 @@ def compile_plan(
 
 def unpicklable(placement: Placement, error: Exception) -> DStreamError | None:
     """Error that names the operation of a plan whose function cannot be pickled; None if there is none."""
-    suspects = (node for node in placement.lifted if not node.source and node not in placement.handed)
+    suspects = (node for node in placement.lifted if not node.source and node not in placement.batch_inputs)
     culprit = next((node for node in suspects if not _pickles(node.evaluate)), None)
     return None if culprit is None else _cannot_pickle(culprit, error)
 
@@ -238,9 +241,9 @@ class _Lowering:
     def __init__(self, frames: Frames, functions: Functions | None) -> None:
         self._frames = frames
         self._functions = functions
-        self._reads: dict[Source | Handed, DataFrame] = {}
+        self._reads: dict[Source | BatchInput, DataFrame] = {}
 
-    def read(self, source: Source | Handed) -> DataFrame:
+    def read(self, source: Source | BatchInput) -> DataFrame:
         """Frame of a source, which is opened once."""
         if source not in self._reads:
             self._reads[source] = self._frames(source)

@@ -16,8 +16,8 @@ import pyarrow as pa
 from pyspark import TaskContext
 
 from dstreams._plan.chunks import Chunks, Decode, split
+from dstreams._plan.stages import KEEP
 from dstreams._plan.steps.step import Step
-from dstreams._plan.streaming_rdd import KEEP
 
 __all__ = [
     "DATA",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -33,28 +33,27 @@ from dstreams._plan.flow import (
 from dstreams._plan.graph import function_name
 from dstreams._plan.operator import Operator
 from dstreams._plan.python_stage import map_in_arrow, transform_with_state
-from dstreams._plan.streaming_rdd import Narrow, Read, Shuffle, Stage, Stateful, UnionOf, parents_of
+from dstreams._plan.stages import BatchInput, Narrow, Read, Shuffle, Stage, Stateful, UnionOf, ancestors, parents_of
 
 if TYPE_CHECKING:
     from dstreams._plan.functions import Functions
-    from dstreams._plan.placement import Handed
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
-__all__ = ["Pipe", "StepPlace", "ancestors", "has_state"]
+__all__ = ["Pipe", "Place"]
 
 BucketIds = Callable[[int, int], Sequence[int]]
 """``(exchange, partitions) -> ids`` that Spark hashes, with the exchange, to partitions 0, 1, ..."""
 
 
 @dataclass(frozen=True)
-class StepPlace:
-    """Where the state of a step is.
+class Place:
+    """Where the state of an operation is.
 
     Attributes
     ----------
-    number : int
-        Number of the step.
+    step : int
+        Number of its step.
     exchange : int
         Number of the exchange behind which it runs; with a bucket's id, the key of a group of the state store.
     buckets : list of int
@@ -63,30 +62,10 @@ class StepPlace:
         What spreads the records over the partitions.
     """
 
-    number: int
+    step: int
     exchange: int
     buckets: list[int]
     route: str
-
-
-def ancestors(stages: Iterable[Stage]) -> list[Stage]:
-    """Stages and all that they are computed from, parents first."""
-    found: dict[Stage, None] = {}
-
-    def visit(stage: Stage) -> None:
-        if stage not in found:
-            for parent in parents_of(stage):
-                visit(parent)
-            found[stage] = None
-
-    for stage in stages:
-        visit(stage)
-    return list(found)
-
-
-def has_state(stage: Stage) -> bool:
-    """Whether a step with state is on the way to a stage."""
-    return any(isinstance(found, Stateful) for found in ancestors([stage]))
 
 
 class Pipe:
@@ -116,14 +95,14 @@ class Pipe:
         self._steps: dict[Stateful, int] = {stage: number for number, stage in enumerate(states)}
         self.partitions = max((stage.partitions for stage in exchanges), default=1)
 
-    def places(self, bucket_ids: BucketIds) -> dict[Step, StepPlace]:
+    def places(self, bucket_ids: BucketIds) -> dict[Step, Place]:
         """Where the steps have their state."""
         found = {}
         for stage, number in self._steps.items():
             below = _exchange_below(stage)
             exchange = self._exchanges[below]
             buckets = list(bucket_ids(exchange, self.partitions))[: below.partitions]
-            found[stage.step] = StepPlace(number, exchange, buckets, function_name(below.route))
+            found[stage.step] = Place(number, exchange, buckets, function_name(below.route))
         return found
 
     def operators(self) -> list[list[int]]:
@@ -135,7 +114,7 @@ class Pipe:
 
     def frame(
         self,
-        source_frame: Callable[[Source | Handed], DataFrame],
+        source_frame: Callable[[Source | BatchInput], DataFrame],
         tick: DataFrame,
         bucket_ids: BucketIds,
         functions: Functions,

@@ -16,28 +16,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from dstreams._plan.chunks import Decode, read_chunks
 from dstreams._plan.graph import Graph, Node
-from dstreams._plan.pipe import has_state
-from dstreams._plan.streaming_rdd import PlanContext, Read, StreamingRDD, UnionOf
+from dstreams._plan.stages import BatchInput, Read, UnionOf, has_state
+from dstreams._plan.streaming_rdd import PlanContext, StreamingRDD
 from dstreams.errors import StreamingSideError
 
-__all__ = ["Handed", "Placement", "place"]
-
-
-class Handed:
-    """What an exchange reads in the place of a source: the RDDs that a node has on the batch side.
-
-    Parameters
-    ----------
-    node : Node
-        The node.
-    """
-
-    decode: Decode = staticmethod(read_chunks)
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
+__all__ = ["Placement", "place"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,7 @@ class Placement:
         Nodes of the streaming side whose RDDs the batch side gets, in order of definition.
     shared : set of Node
         Nodes with several readers.
-    handed : list of Node
+    batch_inputs : list of Node
         Nodes of the batch side whose RDDs this plan reads; only for an exchange.
     exchanges : list of Placement
         Plans for the operations with state that follow the batch side, each for those that can run in one, in the
@@ -62,7 +46,7 @@ class Placement:
     lifted: dict[Node, StreamingRDD]
     frontier: list[Node]
     shared: set[Node]
-    handed: list[Node] = field(default_factory=list)
+    batch_inputs: list[Node] = field(default_factory=list)
     exchanges: list[Placement] = field(default_factory=list)
 
     def side(self, node: Node) -> str:
@@ -70,7 +54,7 @@ class Placement:
         if node in self.lifted:
             return "streaming plan"
         for number, exchange in enumerate(self.exchanges, 1):
-            if node in exchange.lifted and node not in exchange.handed:
+            if node in exchange.lifted and node not in exchange.batch_inputs:
                 return f"exchange {number}"
         return "batch side"
 
@@ -137,7 +121,7 @@ def _exchanges(graph: Graph, lifted: set[Node], shared: set[Node], context: Plan
         leading = _leading_to_state(inside.keys())
         inside = {node: None for node in inside if node in leading}
         handed = [node for node in live if node not in inside and any(node in reader.parents for reader in inside)]
-        rdds = {node: StreamingRDD(Read(Handed(node)), context) for node in handed}
+        rdds = {node: StreamingRDD(Read(BatchInput(node)), context) for node in handed}
         for node in inside:
             rdd = node.evaluate(None, *(rdds[parent] for parent in node.parents))
             assert isinstance(rdd, StreamingRDD)

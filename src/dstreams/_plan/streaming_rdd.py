@@ -8,7 +8,6 @@ stages for us. Nothing here needs a SparkContext or a JVM; the compiler turns th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pyspark import RDD
@@ -16,76 +15,13 @@ from pyspark.core.rdd import Partitioner, portable_hash
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
 from dstreams._plan.combine import Combiner
+from dstreams._plan.stages import KEEP, Narrow, Shuffle, Stage, Stateful, UnionOf
 from dstreams.errors import DStreamValueError, StreamingSideError
 
 if TYPE_CHECKING:
-    from dstreams._plan.placement import Handed
     from dstreams._plan.steps.step import Step
-    from dstreams._sources.source import Source
 
-__all__ = ["KEEP", "Narrow", "Read", "Shuffle", "Stage", "Stateful", "StreamingRDD", "UnionOf", "parents_of"]
-
-
-def KEEP(key: Any) -> int:
-    """Route of a shuffle that leaves records together that are in one partition; a mark, never called."""
-    raise NotImplementedError
-
-
-@dataclass(frozen=True, eq=False)
-class Read:
-    """The rows of a source, or for an exchange of what stands for one."""
-
-    source: Source | Handed
-
-
-@dataclass(frozen=True, eq=False)
-class Narrow:
-    """A function over each partition on its own; consecutive ones become one Python stage."""
-
-    parent: Stage
-    function: Callable[[Any], Iterable[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Shuffle:
-    """Records to `partitions` partitions, by key, or dealt out evenly where `route` is None."""
-
-    parent: Stage
-    partitions: int
-    route: Callable[[Any], int] | None
-
-
-@dataclass(frozen=True, eq=False)
-class UnionOf:
-    """All partitions of all parents."""
-
-    parents: tuple[Stage, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Stateful:
-    """A step with state over each partition; below it, up to the next shuffle, all is done to each partition alone.
-
-    `initial` gives the records that the state starts from, partitioned as those of `parent`.
-    """
-
-    parent: Stage
-    step: Step
-    initial: Stage | None = None
-
-
-Stage = Read | Narrow | Shuffle | UnionOf | Stateful
-
-
-def parents_of(stage: Stage) -> tuple[Stage, ...]:
-    """Stages that a stage reads."""
-    if isinstance(stage, Read):
-        return ()
-    if isinstance(stage, UnionOf):
-        return stage.parents
-    if isinstance(stage, Stateful) and stage.initial is not None:
-        return stage.parent, stage.initial
-    return (stage.parent,)
+__all__ = ["PlanContext", "StreamingRDD"]
 
 
 class _Conf:

@@ -112,7 +112,7 @@ class Batch:
 
     def exchange(self, exchange: Exchange) -> None:
         """Run operations with state whose input is on the batch side; from now on their nodes have RDDs."""
-        frontier = exchange.run(self.when, {node: self.rdd(node) for node in exchange.placement.handed})
+        frontier = exchange.run(self.when, {node: self.rdd(node) for node in exchange.placement.batch_inputs})
         self._frontiers.update(dict.fromkeys(exchange.placement.frontier, frontier))
 
     def forget(self) -> None:

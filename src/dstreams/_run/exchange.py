@@ -16,7 +16,7 @@ from dstreams._plan.batch_time import BatchTime
 from dstreams._plan.compiler import compile_plan, unpicklable
 from dstreams._plan.functions import Functions
 from dstreams._plan.graph import Missing, Node
-from dstreams._plan.placement import Handed
+from dstreams._plan.stages import BatchInput
 from dstreams._run.frontier import Frontier, row_decoder
 from dstreams._run.layout import TICK, Layout, layout_of
 from dstreams._run.session import bucket_ids, private_session
@@ -222,7 +222,7 @@ class Exchange:
         return what()
 
     def _records(self, source: Any) -> RDD[Any] | None:
-        assert isinstance(source, Handed) and self._batch is not None
+        assert isinstance(source, BatchInput) and self._batch is not None
         return self._batch[1][source.node]
 
     def _tick(self) -> Cut:
@@ -239,7 +239,7 @@ class Exchange:
         for node in self.placement.lifted:
             missing = node not in rdds and any(parent in absent for parent in node.parents)
             if missing and node.step is not None:
-                steps.add(self.plan.steps[node.step].number)
+                steps.add(self.plan.steps[node.step].step)
             elif missing and node.missing is not Missing.EMPTY:
                 absent.add(node)
         return steps

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dstreams._plan.pipe import Place
 from dstreams._sources.reader import reader_of
 
 if TYPE_CHECKING:
@@ -20,26 +21,6 @@ __all__ = ["TICK", "Layout", "Place", "layout_of"]
 
 TICK = "tick"
 """Stands for the tick among the sources."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the state of an operation is.
-
-    Attributes
-    ----------
-    step, exchange : int
-        Its numbers in the state store.
-    buckets : list of int
-        Id of the bucket of each partition.
-    route : str
-        How records are spread over the partitions.
-    """
-
-    step: int
-    exchange: int
-    buckets: list[int]
-    route: str
 
 
 @dataclass(frozen=True)
@@ -112,8 +93,7 @@ def layout_of(
     state = {}
     for node in nodes:
         if node.step is not None and node.step in plan.steps:
-            place = plan.steps[node.step]
-            state[node.id] = Place(place.number, place.exchange, place.buckets, place.route)
+            state[node.id] = plan.steps[node.step]
     return Layout(sources, plan.partitions, plan.operators, state, list(dict.fromkeys(numbered)))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from dstreams._plan.compiler import lower
-from dstreams._plan.pipe import has_state
-from dstreams._plan.streaming_rdd import Read, StreamingRDD
+from dstreams._plan.stages import Read, has_state
+from dstreams._plan.streaming_rdd import StreamingRDD
 from dstreams._sources.dataframe import RowWriter
 from dstreams._sources.source import NativeSource
 from dstreams._sources.start import FRESH

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from dstreams._plan.graph import function_name
 from dstreams._plan.rebucket import Content, Join, Split, read_slots
-from dstreams._plan.streaming_rdd import KEEP
+from dstreams._plan.stages import KEEP
 from dstreams._plan.take_over import STORED
 
 if TYPE_CHECKING:
