@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from py4j.java_gateway import JavaPackage
 from pyspark.find_spark_home import _find_spark_home
 
 from dstreams._java import java
@@ -36,6 +39,7 @@ _BATCH_TIME, _OUTPUT = "spark.streaming.internal.batchTime", "spark.streaming.in
 """Local properties by which the page knows the Spark jobs of a batch."""
 _DIRECTORY = "spark.streaming.checkpoint.directory"
 _OLD = "org.apache.spark.streaming"
+_EVENT = f"{_OLD}.scheduler.StreamingListener"
 _METRICS = "org.apache.spark.metrics.MetricsSystem"
 
 
@@ -64,8 +68,18 @@ def streaming_page(sc: SparkContext, interval_ms: int, sources: Sequence[Source]
     try:
         return StreamingPage(sc, interval_ms, sources)
     except Exception as error:
-        log.info("Spark's Streaming page cannot be shown: %s", str(error).strip().partition("\n")[0])
+        _say_left_out(_first_line(error))
         return None
+
+
+@cache
+def _say_left_out(reason: str) -> None:
+    """Say it once, however many contexts are started."""
+    log.info("Spark's Streaming page, its REST API and its metrics are left out: %s", reason)
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "java_exception", error)).strip().partition("\n")[0]
 
 
 def _has_sinks(sc: SparkContext) -> bool:
@@ -78,14 +92,21 @@ def _passed_on(event: str, getter: str) -> Callable[[StreamingPage, Any], None]:
     """A listener's method that tells Spark's own listener the same, in objects of the JVM."""
 
     def tell(page: StreamingPage, told: Any) -> None:
+        if page._left_out:
+            return
         made: dict[str, Callable[[Any], Any]] = {
             "batchInfo": page._batch,
             "outputOperationInfo": page._output,
             "receiverInfo": page._receiver,
         }
         value = getattr(told, getter)()
-        value = made[getter](value) if getter in made else value
-        getattr(page._progress, f"on{event}")(page._new(f"{_OLD}.scheduler.StreamingListener{event}", value))
+        try:
+            value = made[getter](value) if getter in made else value
+            getattr(page._progress, f"on{event}")(page._new(f"{_EVENT}{event}", value))
+        except Exception as error:  # a page that is not told everything would show what is wrong
+            page._left_out = True
+            _say_left_out(_first_line(error))
+            page.close()
 
     return tell
 
@@ -99,24 +120,28 @@ class StreamingPage(Observer):
         self._jsc = sc._jsc.sc()
         jssc = self._context(interval_ms)
         self._make_inputs(jssc, sources)
+        for method in vars(StreamingPage):
+            if method.startswith("on"):  # py4j cannot look at the listener's methods where one of these is missing
+                self._class(f"{_EVENT}{method.removeprefix('on')}")
+        self._left_out = False
         self._progress = jssc.progressListener()
-        self._source = jssc.streamingSource()
-        self._tab = None
-        self._metrics("registerSource")
-        self._jsc.addSparkListener(self._progress)
-        ui = self._jsc.ui()
-        if ui.isDefined():
-            self._tab = jssc.uiTab().get()
-            self._tab.attach()
-            ui.get().setStreamingJobProgressListener(self._progress)
+        source, ui = jssc.streamingSource(), self._jsc.ui()
+        with ExitStack() as undo:
+            self._metrics("registerSource", source)
+            undo.callback(self._metrics, "removeSource", source)
+            self._jsc.addSparkListener(self._progress)
+            undo.callback(self._jsc.removeSparkListener, self._progress)
+            if ui.isDefined():
+                tab = jssc.uiTab().get()
+                tab.attach()
+                undo.callback(tab.detach)
+                ui.get().setStreamingJobProgressListener(self._progress)
+                undo.callback(ui.get().clearStreamingJobProgressListener)
+            self._undo = undo.pop_all()
 
     def close(self) -> None:
         """Take everything away, as the old engine does when a program ends."""
-        self._jsc.removeSparkListener(self._progress)
-        if self._tab is not None:
-            self._tab.detach()
-            self._jsc.ui().get().clearStreamingJobProgressListener()
-        self._metrics("removeSource")
+        self._undo.close()
 
     def _context(self, interval_ms: int) -> JavaObject:
         """The context that is never started; it must not set the checkpoint directory, nor warn of too few cores."""
@@ -125,7 +150,7 @@ class StreamingPage(Observer):
         conf.remove(_DIRECTORY)
         level = set_level(self._sc, name, "ERROR")
         try:
-            return self._new(name, self._jsc, self._new(f"{_OLD}.Duration", interval_ms))
+            return self._class(name)(self._jsc, self._new(f"{_OLD}.Duration", interval_ms))
         finally:
             if level is not None:
                 set_level(self._sc, name, level)
@@ -151,8 +176,14 @@ class StreamingPage(Observer):
 
     # ------------------------------------------------------------------ objects of the JVM
 
+    def _class(self, name: str) -> Any:
+        found = java(self._sc._jvm, name)
+        if isinstance(found, JavaPackage):
+            raise LookupError(f"this Spark no longer has {name}")
+        return found
+
     def _new(self, name: str, *arguments: Any) -> JavaObject:
-        return java(self._sc._jvm, name)(*arguments)
+        return self._class(name)(*arguments)
 
     def _make_inputs(self, jssc: JavaObject, sources: Sequence[Source]) -> None:
         make = self._new(f"{_OLD}.api.java.JavaStreamingContext", jssc)
@@ -205,9 +236,9 @@ class StreamingPage(Observer):
         scala = self._new("scala.jdk.javaapi.CollectionConverters.asScala", found)
         return getattr(self._new("scala.Predef.Map"), "from")(scala)
 
-    def _metrics(self, method: str) -> None:
+    def _metrics(self, method: str, source: JavaObject) -> None:
         system = self._call("org.apache.spark.SparkEnv", "metricsSystem", _METRICS, [], self._jsc.env())
-        self._call(_METRICS, method, None, ["org.apache.spark.metrics.source.Source"], system, self._source)
+        self._call(_METRICS, method, None, ["org.apache.spark.metrics.source.Source"], system, source)
 
     def _call(self, owner: str, name: str, returns: str | None, takes: list[str], *values: Any) -> Any:
         """Call a method by its handle: py4j looks at all methods of SparkEnv, one of which needs protobuf."""
