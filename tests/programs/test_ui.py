@@ -82,6 +82,14 @@ def fails(rdd):
         raise ValueError("the table is not there")
 
 
+def mbean(name):  # by way of a proxy: the class of the server itself is not one that py4j may use
+    jvm, management = sc._jvm, sc._jvm.javax.management
+    server = jvm.java.lang.management.ManagementFactory.getPlatformMBeanServer()
+    found = f"metrics:name={sc.applicationId}.driver.{sc.appName}.StreamingMetrics.streaming.{name},type=gauges"
+    gauge = jvm.java.lang.Class.forName("com.codahale.metrics.jmx.JmxReporter$JmxGaugeMBean")
+    return management.JMX.newMBeanProxy(server, management.ObjectName(found), gauge).getValue()
+
+
 sc = SparkContext()
 ssc = StreamingContext(sc, 1)
 ssc.checkpoint("checkpoint")
@@ -89,8 +97,10 @@ lines = ssc.socketTextStream(sys.argv[1], int(sys.argv[2]))
 lines.map(lambda line: (line, 1)).updateStateByKey(lambda new, old: sum(new) + (old or 0)).pprint()
 lines.foreachRDD(fails)
 ssc.textFileStream("incoming").pprint()
-print("page", sc.uiWebUrl, sc.applicationId, flush=True)
+print("page", sc.uiWebUrl, sc.applicationId, sc.appName, flush=True)
 ssc.start()
+until("look")
+print("mbeans", *(f"{name}={mbean(name)}" for name in sys.argv[3:]), flush=True)
 until("stop")
 ssc.stop(stopSparkContext=False)
 print("stopped", flush=True)
@@ -98,11 +108,23 @@ until("end")
 """
 
 
+SINKS = {
+    "prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
+    "prometheusServlet.path": "/metrics/prometheus",
+    "jmx.class": "org.apache.spark.metrics.sink.JmxSink",
+    "csv.class": "org.apache.spark.metrics.sink.CsvSink",
+    "csv.directory": "metrics",
+    "csv.period": "1",
+}
+GAUGES = "totalProcessedRecords", "receivers", "lastCompletedBatch_processingDelay"
+
+
 class Page:
     """What a browser and programs get from Spark's UI."""
 
-    def __init__(self, url: str, application: str) -> None:
+    def __init__(self, url: str, application: str, name: str) -> None:
         self.url = url
+        self.metrics = f"{application}.driver.{name}.StreamingMetrics.streaming."
         self._api = f"{url}/api/v1/applications/{application}/streaming"
 
     def api(self, path: str) -> Any:
@@ -112,6 +134,12 @@ class Page:
         with urllib.request.urlopen(path if "://" in path else f"{self.url}{path}", timeout=60) as answer:
             return answer.read().decode()  # type: ignore[no-any-return]
 
+    def prometheus(self) -> dict[str, float]:
+        """What the Prometheus sink shows of the old engine's metrics; such a name has no dots and dashes."""
+        line = re.sub("[^a-zA-Z0-9]", "_", f"metrics.{self.metrics}") + r'(\w+)_Value{type="gauges"} (\S+)'
+        lines = re.findall(line, self.html("/metrics/prometheus"))
+        return {name: float(value) for name, value in lines}
+
     def text(self, path: str) -> str:
         return " ".join(re.sub("<[^>]*>", " ", self.html(path)).split())
 
@@ -120,9 +148,12 @@ class Page:
 def streaming_program(tmp_path: Path) -> Iterator[tuple[Program, Feed, Page]]:
     """A program with a receiver, state, files, and an output that fails when there is something."""
     (tmp_path / "app.py").write_text(STREAMING)
-    submit = SUBMIT.replace("spark.ui.enabled=false", "spark.ui.enabled=true") + "--conf spark.ui.port=0 pyspark-shell"
+    (tmp_path / "metrics").mkdir()
+    submit = SUBMIT.replace("spark.ui.enabled=false", "spark.ui.enabled=true") + "--conf spark.ui.port=0 "
+    submit += " ".join(f"--conf spark.metrics.conf.*.sink.{key}={value}" for key, value in SINKS.items())
+    submit += " pyspark-shell"
     with Feed() as feed:
-        command = [sys.executable, "-m", "dstreams", "app.py", feed.host, str(feed.port)]
+        command = [sys.executable, "-m", "dstreams", "app.py", feed.host, str(feed.port), *GAUGES]
         with Program(command, tmp_path, PYSPARK_SUBMIT_ARGS=submit) as program:
             program.wait_for(lambda: any(line.startswith("page ") for line in program.lines), "the page")
             page = Page(*next(line.split()[1:] for line in program.lines if line.startswith("page ")))
@@ -165,8 +196,20 @@ def test_the_streaming_page(streaming_program: tuple[Program, Feed, Page], tmp_p
     assert statistics["numProcessedRecords"] == 3
 
     gauges = json.loads(page.html("/metrics/json"))["gauges"]
-    found = {name.rpartition("StreamingMetrics.streaming.")[2]: gauge["value"] for name, gauge in gauges.items()}
-    assert found["totalProcessedRecords"] == 3 and found["lastCompletedBatch_processingDelay"] >= 0
+    (tmp_path / "look").touch()
+    program.wait_for(lambda: any(line.startswith("mbeans ") for line in program.lines), "the MBeans")
+    beans = next(line.split()[1:] for line in program.lines if line.startswith("mbeans "))
+    by_sink = {
+        "json": {name.removeprefix(page.metrics): gauge["value"] for name, gauge in gauges.items()},
+        "prometheus": page.prometheus(),
+        "jmx": {name: int(value) for name, value in (bean.split("=") for bean in beans)},
+    }
+    delays = [each["processingTime"] for each in page.api("batches") if each["status"] == "COMPLETED"]
+    for sink, found in by_sink.items():
+        assert [found[name] for name in GAUGES[:2]] == [3, 1], sink
+        assert found[GAUGES[2]] in delays, sink
+    written = tmp_path / "metrics" / f"{page.metrics}{GAUGES[0]}.csv"
+    until(lambda: written.is_file() and written.read_text().endswith(",3\n"))
 
     shown = page.text("/streaming/")
     assert "Running batches of 1 second" in shown and f"socketTextStream({feed.host}:{feed.port})" in shown
@@ -179,7 +222,7 @@ def test_the_streaming_page(streaming_program: tuple[Program, Feed, Page], tmp_p
 
     (tmp_path / "stop").touch()
     program.wait_for(lambda: "stopped" in program.lines, "its end")
-    assert "Running batches" not in page.text("/streaming/")
+    assert "Running batches" not in page.text("/streaming/") and not page.prometheus()
     (tmp_path / "end").touch()
     assert program.finish(60) == 0, program.report()
 
