@@ -300,12 +300,14 @@ def fail_without_java(what_happened: str) -> NoReturn:
 def ensure_browser(system_packages: bool) -> None:
     """Find Chromium and its driver, or install them."""
     for program, package in (("chromium", "chromium"), ("chromedriver", "chromium-driver")):
-        if shutil.which(program) is None and not (
-            system_packages and install_system_package(for_apt=(package,), for_dnf=(program,))
-        ):
+        if shutil.which(program) is None and system_packages:
+            install_system_package(for_apt=(package,), for_dnf=(program,))
+        if shutil.which(program) is None:
             fail(
-                f"the tests in a browser need {program}, and it cannot be installed here.\n"
-                "    Debian, Ubuntu:  sudo apt-get install chromium chromium-driver"
+                f"the test in a browser needs {program}, which is not on PATH and could not be installed here.\n"
+                "  Install it by hand, then run make again:\n"
+                "    Debian:  sudo apt-get install chromium chromium-driver\n"
+                "    Fedora:  sudo dnf install chromium chromedriver"
             )
     say(f"using {shutil.which('chromium')}")
 
