@@ -75,9 +75,10 @@ parity: $(READY) $(JARS) $(CLASSES) ## compare N made-up programs with the engin
 pictures: $(READY) $(BROWSER) ## take the pictures of Spark's Streaming page in docs/pictures (with Chromium)
 	@$(WITH_JAVA) $(PY) tools/pictures.py
 
-lint: $(READY_DEV) ## check style and formatting (ruff)
+lint: $(READY_DEV) ## check style and formatting (ruff), and which module imports which (import-linter)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	.venv/bin/lint-imports
 
 types: $(READY_DEV) ## check types (mypy)
 	$(PY) -m mypy

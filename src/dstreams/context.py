@@ -25,6 +25,7 @@ from dstreams._plan.placement import place
 from dstreams._plan.workers import leave_workers, prepare_workers
 from dstreams._run.before_spark import start_jvm
 from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
+from dstreams._run.environment import Environment
 from dstreams._run.explain import explain
 from dstreams._run.files import hadoop_files, jvm_reason
 from dstreams._run.interpreter import use_this_python, use_this_python_in
@@ -37,7 +38,6 @@ from dstreams._run.query import Query, plan_context
 from dstreams._run.recovery import Recovery
 from dstreams._run.signals import Signals
 from dstreams._run.status import Status
-from dstreams._run.world import World
 from dstreams.dstream import DStream
 from dstreams.duration import Milliseconds, to_milliseconds
 from dstreams.errors import BatchError, CheckpointError, DStreamStateError, DStreamTypeError, DStreamValueError
@@ -84,7 +84,7 @@ class StreamingContext:
     _lock: ClassVar[threading.RLock] = threading.RLock()
     _predecessor: ClassVar[Program | None] = None
     """While a context is made: what it goes on with."""
-    _world: ClassVar[World] = World()
+    _environment: ClassVar[Environment] = Environment()
     """What contexts meet; a test puts its own here."""
 
     def __init__(
@@ -462,7 +462,7 @@ class StreamingContext:
         DStreamTypeError
             If `setupFunc` is no function, or gives no StreamingContext.
         """
-        path = cls._world.directory(directory_name(checkpointPath))
+        path = cls._environment.directory(directory_name(checkpointPath))
         if not callable(setupFunc):
             raise DStreamTypeError("setupFunc should be callable.")
         use_this_python()
@@ -541,11 +541,11 @@ class StreamingContext:
                 if self._sc._jsc is None:
                     raise DStreamStateError("The SparkContext of this StreamingContext has been stopped.")
                 show_logs(self._sc)
-                self._world.begin(self._builder.graph)
+                self._environment.begin(self._builder.graph)
                 checkpoint = self._checkpoint_directory()
                 self._query = Query(
                     self._builder, self._remember_ms or 0, self._paced, checkpoint, self._recovery(), self._bus,
-                    self._world,
+                    self._environment,
                 )  # fmt: skip
                 self._query.start()
             except BaseException:
@@ -676,7 +676,7 @@ class StreamingContext:
         keep state does not need one.
         """
         if directory is not None:
-            directory = open_directory(self._sc, self._world.directory(directory_name(directory)))
+            directory = open_directory(self._sc, self._environment.directory(directory_name(directory)))
         self._checkpoint = directory
 
     def addStreamingListener(self, streamingListener: Any) -> None:
@@ -748,7 +748,7 @@ class StreamingContext:
         if self._checkpoint is not None or not any(node.checkpointed or node.checkpoint_ms for node in nodes):
             return self._checkpoint
         assert self._sc._jsc is not None
-        if (own := self._world.state_directory()) is not None:
+        if (own := self._environment.state_directory()) is not None:
             return open_directory(self._sc, own, shared=True)
         directory = self._sc._jsc.sc().getCheckpointDir()
         if directory.isDefined():

@@ -51,7 +51,7 @@ class Seen:
 
 @pytest.mark.parametrize("interval", [1, 0.5, Seconds(2), Milliseconds(300)])
 def test_intervals(spark_context, interval):
-    assert StreamingContext(spark_context, interval)._interval_ms == int(float(interval) * 1000)
+    assert StreamingContext(spark_context, interval)._builder.interval_ms == int(float(interval) * 1000)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
-"""What a process imports with the package: the first batch waits for each process that Spark starts."""
+"""What imports what: the layers of the package, and what a process that Spark starts has to import."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +32,12 @@ def test_names_come_when_they_are_asked_for() -> None:
     run("import dstreams; assert issubclass(dstreams.errors.BatchError, dstreams.DStreamError)")
     with pytest.raises(AttributeError, match="module 'dstreams' has no attribute 'x'"):
         dstreams.x  # noqa: B018
+
+
+def test_imports_point_down_and_make_no_circle() -> None:
+    """The layers are in pyproject.toml."""
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    root = Path(__file__).parents[2]
+    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 kept, 0 broken" in ended.stdout

@@ -555,7 +555,7 @@ def test_state_after_transform_is_not_lifted_but_has_an_exchange() -> None:
     assert placement.frontier == [before]
     assert [placement.side(node) for node in (transformed, state, after)] == ["batch side", "exchange 1", "batch side"]
     (exchange,) = placement.exchanges
-    assert (exchange.handed, exchange.frontier) == ([transformed], [state])
+    assert (exchange.batch_inputs, exchange.frontier) == ([transformed], [state])
     assert [branch.node for branch in _piped(exchange)[0]] == [state]
 
 
@@ -569,7 +569,7 @@ def test_state_after_a_join_of_different_slides_has_an_exchange() -> None:
     placement = program.place()
     assert state not in placement.lifted
     (exchange,) = placement.exchanges
-    assert exchange.handed == [joined]
+    assert exchange.batch_inputs == [joined]
 
 
 def test_states_that_can_run_together_share_an_exchange() -> None:
@@ -583,7 +583,7 @@ def test_states_that_can_run_together_share_an_exchange() -> None:
     program.output(third)
     placement = program.place()
     (exchange,) = placement.exchanges
-    assert set(exchange.handed) == {left, right}
+    assert set(exchange.batch_inputs) == {left, right}
     assert exchange.frontier == [second, third]
     assert {placement.side(node) for node in (first, second, third)} == {"exchange 1"}
 
@@ -596,7 +596,7 @@ def test_exchanges_follow_each_other_where_the_batch_side_is_in_between() -> Non
     program.output(second)
     placement = program.place()
     assert [placement.side(node) for node in (first, between, second)] == ["exchange 1", "batch side", "exchange 2"]
-    assert [exchange.handed[-1] for exchange in placement.exchanges][1] is between
+    assert [exchange.batch_inputs[-1] for exchange in placement.exchanges][1] is between
     assert [exchange.frontier for exchange in placement.exchanges] == [[first], [second]]
 
 
@@ -610,4 +610,4 @@ def test_an_exchange_reads_what_the_plan_has_lifted() -> None:
     placement = program.place()
     assert lifted in placement.frontier
     (exchange,) = placement.exchanges
-    assert (exchange.handed, exchange.frontier) == ([mixed], [state])
+    assert (exchange.batch_inputs, exchange.frontier) == ([mixed], [state])

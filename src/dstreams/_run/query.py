@@ -18,6 +18,7 @@ from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.backpressure import RateEstimator, backpressure_of
 from dstreams._run.batch import BatchSide
 from dstreams._run.checkpoint import files_of
+from dstreams._run.environment import Environment
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
 from dstreams._run.files import jvm_reason
@@ -33,7 +34,6 @@ from dstreams._run.status import Status
 from dstreams._run.stream import start_stream
 from dstreams._run.streaming_page import streaming_page
 from dstreams._run.waiting import Waiting
-from dstreams._run.world import World
 from dstreams._sources.blocks import RateLimit
 from dstreams._sources.reader import Reader, Stopped, reader_frame
 from dstreams._sources.receiver import ReceiverReader
@@ -120,8 +120,8 @@ class Query:
         What the program goes on from, and leaves for the next start; None where nothing can find the directory again.
     bus : ListenerBus
         Where events go.
-    world : World
-        What is between the program and the world.
+    environment : Environment
+        Its clock, directories and sources, which a test replaces.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Query:
         checkpoint: str | None,
         recovery: Recovery | None,
         bus: ListenerBus,
-        world: World,
+        environment: Environment,
     ) -> None:
         sc, graph, interval_ms = builder.sc, builder.graph, builder.interval_ms
         self._sc = sc
@@ -143,8 +143,8 @@ class Query:
         self._inputs = [node for node in graph.nodes if node.source is not None]
         self._sources = [node.source for node in self._inputs if node.source is not None]
         logical = all(source.logical for source in self._sources if not source.initial)
-        self.clock = world.clock(interval_ms, logical, paced)
-        self._world = world
+        self.clock = environment.clock(interval_ms, logical, paced)
+        self._environment = environment
         self._changed = threading.Condition()
         self._batch_thread: threading.Thread | None = None
         self._stopping = False
@@ -206,7 +206,7 @@ class Query:
             bus,
             max(remember_ms, interval_ms),
             self._batch_failed,
-            world.output,
+            environment.output,
         )
 
     def _frame(self, source: Source, session: SparkSession) -> DataFrame:
@@ -326,7 +326,7 @@ class Query:
         self._last = info
         self._quietly(lambda: self._tell_pace(info))
         self._quietly(self._tabs.look)
-        if not committed or not self._world.may_commit():
+        if not committed or not self._environment.may_commit():
             self._give_up()
             raise Stopped("the batch failed")
         if not self._still_the_driver():

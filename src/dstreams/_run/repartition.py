@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from dstreams._builder import Builder
 from dstreams._plan.default_partitions import DefaultPartitions
 from dstreams._run.checkpoint import files_of, read_directory
+from dstreams._run.environment import Environment
 from dstreams._run.program import read_graph
 from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query
 from dstreams._run.recovery import Recovery
 from dstreams._run.runs import Runs
-from dstreams._run.world import World
 from dstreams.errors import DStreamValueError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
     builder = Builder(sc, program.interval_ms, DefaultPartitions(partitions))
     builder.graph = read_graph(files, changed, payload)
     recovery = Recovery(sc, files.root, changed, payload, program)
-    query = Query(builder, program.remember_ms or 0, True, files.root, recovery, ListenerBus(), World())
+    query = Query(builder, program.remember_ms or 0, True, files.root, recovery, ListenerBus(), Environment())
     query.prepare()
     query.discard()
     saved = read_directory(files)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dstreams._run.clock import Clock, first_batch_time
 
-__all__ = ["HandClock"]
+__all__ = ["ManualClock"]
 
 
-class HandClock(Clock):
+class ManualClock(Clock):
     """Hands out a batch time when it is granted.
 
     Parameters

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dstreams import StreamingContext
-from dstreams._run.world import World
+from dstreams._run.environment import Environment
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamStateError, DStreamValueError
+from dstreams.testing.environment import ManualEnvironment
 from dstreams.testing.failures import BatchFailed, ProgramFailed, place_of
 from dstreams.testing.program import ProgramThread, as_function, returned_streams, takes_context
 from dstreams.testing.result import BatchResult
-from dstreams.testing.world import HandWorld
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from dstreams._run.query import Query
-    from dstreams.testing.clock import HandClock
+    from dstreams.testing.clock import ManualClock
 
 __all__ = ["StreamTest"]
 
@@ -98,7 +98,9 @@ class StreamTest:
         self._timeout = timeout
         self._root = tempfile.mkdtemp(prefix="dstreams-test-")
         now_ms = int(start.timestamp() * 1000)
-        self._world = HandWorld(self._root, inputs or {}, sc.defaultParallelism, now_ms, own_state=self._given)
+        self._environment = ManualEnvironment(
+            self._root, inputs or {}, sc.defaultParallelism, now_ms, own_state=self._given
+        )
         self._changed = threading.Condition()
         self._thread: ProgramThread | None = None
         self._ssc: StreamingContext | None = None
@@ -194,11 +196,11 @@ class StreamTest:
         result = None
         self._check_running()
         if records or inputs:
-            self._world.doomed = True
+            self._environment.crashing = True
             try:
                 result = self._run(self._clock.next_ms, self._resolve(records, inputs))
             finally:
-                self._world.doomed = False
+                self._environment.crashing = False
         self._crashed = True
         self._end()
         return result
@@ -229,8 +231,8 @@ class StreamTest:
         self._end()
         if program is not None:
             self._take(program)
-        if self._world.hand_clock is not None:
-            self._world.now_ms = self._world.hand_clock.last_ms or self._world.now_ms
+        if self._environment.manual_clock is not None:
+            self._environment.now_ms = self._environment.manual_clock.last_ms or self._environment.now_ms
         self._launch()
         pending = self._clock.pending_ms
         return None if pending is None else self._result_of(pending)
@@ -243,7 +245,7 @@ class StreamTest:
     def close(self) -> None:
         """End the program."""
         self._end()
-        StreamingContext._world = World()
+        StreamingContext._environment = Environment()
         shutil.rmtree(self._root, ignore_errors=True)
 
     # ------------------------------------------------------------------ the program
@@ -253,7 +255,7 @@ class StreamTest:
         self._given = takes_context(self._function)
 
     def _launch(self) -> None:
-        StreamingContext._world = self._world
+        StreamingContext._environment = self._environment
         self._crashed = False
         self._thread = ProgramThread(self._sc, self._with_context if self._given else self._function, self._changed)
         self._thread.start()
@@ -282,7 +284,7 @@ class StreamTest:
             for name, stream in returned_streams(self._function(ssc)).items():
                 named[len(ssc._builder.graph.outputs)] = name
                 stream.foreachRDD(_nothing)
-            self._world.named = named
+            self._environment.named = named
             return ssc
 
         return StreamingContext.getOrCreate("stream_test", make) if self._checkpoint else make()
@@ -300,9 +302,9 @@ class StreamTest:
         return self._ssc._query
 
     @property
-    def _clock(self) -> HandClock:
-        assert self._world.hand_clock is not None
-        return self._world.hand_clock
+    def _clock(self) -> ManualClock:
+        assert self._environment.manual_clock is not None
+        return self._environment.manual_clock
 
     def _end(self) -> None:
         """Stop the context; one whose function never returns is left behind after some time."""
@@ -330,7 +332,7 @@ class StreamTest:
 
     def _resolve(self, records: Sequence[Sequence[Any]], inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """Records by the feed's name."""
-        names = list(self._world.feeds)
+        names = list(self._environment.feeds)
         has = f"the program has {', '.join(map(repr, names)) if names else 'none but its queueStreams'}"
         given = [*records, *inputs.values()]
         if any(isinstance(some, str | bytes) for some in given):
@@ -347,7 +349,7 @@ class StreamTest:
         return {name: list(some) for name, some in inputs.items()}
 
     def _run(self, time_ms: int, given: Mapping[str, list[Any]]) -> BatchResult:
-        for name, feed in self._world.feeds.items():
+        for name, feed in self._environment.feeds.items():
             feed.put(given.get(name, []))
         self._clock.grant(time_ms)
         return self._result_of(time_ms)
@@ -365,7 +367,7 @@ class StreamTest:
                 + (f"; the program is at {place}" if place else "")
                 + f". {_NO_CLOCK}"
             )
-        result = BatchResult(when, self._world.take())
+        result = BatchResult(when, self._environment.take())
         error = self._query.take_error()
         if error is not None:
             raise BatchFailed(f"batch {when}: {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""What is between a program and the world. A test puts its own in the place of this one (see dstreams.testing)."""
+"""What a program gets from outside: its clock, its directories, its sources. A test replaces it (see dstreams.testing)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from dstreams._plan.graph import Graph, Output
 
-__all__ = ["World"]
+__all__ = ["Environment"]
 
 
-class World:
-    """The world as it is."""
+class Environment:
+    """The environment of a program that is not under test."""
 
     def directory(self, path: str) -> str:
         """Where to keep what the program keeps in a checkpoint directory."""

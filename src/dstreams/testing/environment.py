@@ -1,4 +1,4 @@
-"""The world of a program under test: its clock, its inputs, its directories, and eyes on its outputs."""
+"""The environment of a program under test: its clock, its inputs, its directories, and what its outputs get."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
+from dstreams._run.environment import Environment
 from dstreams._run.frontier import EmptyRDD
-from dstreams._run.world import World
 from dstreams.errors import DStreamValueError
-from dstreams.testing.clock import HandClock
+from dstreams.testing.clock import ManualClock
 from dstreams.testing.feed import FedSource, Feed
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from dstreams._plan.graph import Graph, Node, Output
 
-__all__ = ["HandWorld"]
+__all__ = ["ManualEnvironment"]
 
 
-class HandWorld(World):
+class ManualEnvironment(Environment):
     """What the program of one test meets.
 
     Parameters
@@ -42,8 +42,8 @@ class HandWorld(World):
     def __init__(self, root: str, inputs: Mapping[str, str], parallelism: int, now_ms: int, own_state: bool) -> None:
         self.now_ms = now_ms
         self.feeds: dict[str, Feed] = {}
-        self.hand_clock: HandClock | None = None
-        self.doomed = False
+        self.manual_clock: ManualClock | None = None
+        self.crashing = False
         self.named: dict[int, str] = {}
         self.outputs: list[Output] = []
         self._root = os.path.abspath(root)
@@ -65,10 +65,10 @@ class HandWorld(World):
         """Where to keep the state of a program that names no directory."""
         return os.path.join(self._root, "state") if self._own_state else None
 
-    def clock(self, interval_ms: int, logical: bool, paced: bool) -> HandClock:
+    def clock(self, interval_ms: int, logical: bool, paced: bool) -> ManualClock:
         """Return the clock, which the test holds."""
-        self.hand_clock = HandClock(interval_ms, self.now_ms)
-        return self.hand_clock
+        self.manual_clock = ManualClock(interval_ms, self.now_ms)
+        return self.manual_clock
 
     def begin(self, graph: Graph) -> None:
         """Put feeds in the place of the program's sources."""
@@ -96,7 +96,7 @@ class HandWorld(World):
 
     def may_commit(self) -> bool:
         """False in the batch in which the driver is to crash."""
-        return not self.doomed
+        return not self.crashing
 
     # ------------------------------------------------------------------ for the test
 
