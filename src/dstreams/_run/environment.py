@@ -1,4 +1,4 @@
-"""What a program gets from outside: its clock, its directories, its sources. A test replaces it (see dstreams.testing)."""
+"""What a program gets from outside: clock, directories, sources. A test replaces it (see dstreams.testing)."""
 
 from __future__ import annotations
 
