@@ -7,9 +7,9 @@ import uuid
 import pytest
 from moto.server import ThreadedMotoServer
 
-from dstreams._sources.kinesis import Account
 from dstreams.errors import DStreamStateError
 from dstreams.kinesis import InitialPositionInStream, KinesisUtils
+from dstreams.kinesis._source import Account
 from tests.harness import Output
 
 pytestmark = pytest.mark.engine

@@ -10,7 +10,8 @@ import pytest
 
 from dstreams._sources.receiver import Settings
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError, UnsupportedDStreamOperation
-from dstreams.flume import FlumeReceiver, FlumeUtils
+from dstreams.flume import FlumeUtils
+from dstreams.flume.streams import FlumeReceiver
 from tests.flume_agent import Agent
 from tests.unit.receivers import custom, taken, until
 

@@ -12,10 +12,6 @@ from pyspark import SparkConf, SparkContext, cloudpickle
 from pyspark.sql import SparkSession
 
 from dstreams._run.waiting import Waiting
-from dstreams._sources.kafka import KafkaDecoder, KafkaSource, Topics
-from dstreams._sources.kafka_cluster import check_jars
-from dstreams._sources.kafka_parameters import ConsumerParameters
-from dstreams._sources.kafka_records import offsets_text, parse_offsets, ranges_between
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.kafka import (
     Broker,
@@ -26,6 +22,10 @@ from dstreams.kafka import (
     utf8_decoder,
     with_kafka,
 )
+from dstreams.kafka._cluster import check_jars
+from dstreams.kafka._parameters import ConsumerParameters
+from dstreams.kafka._records import offsets_text, parse_offsets, ranges_between
+from dstreams.kafka._source import KafkaDecoder, KafkaSource, Topics
 
 
 def parse(**given):

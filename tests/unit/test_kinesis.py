@@ -17,11 +17,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.server import ThreadedMotoServer
 from pyspark import cloudpickle
 
-from dstreams._sources import kinesis
-from dstreams._sources.kinesis import Account, KinesisDecoder, KinesisReader, KinesisSource
 from dstreams._sources.start import FRESH, Start
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.kinesis import InitialPositionInStream, KinesisUtils
+from dstreams.kinesis import _source as kinesis
+from dstreams.kinesis._source import Account, KinesisDecoder, KinesisReader, KinesisSource
 from tests.unit.receivers import Status, decoded, partitions, until
 
 

@@ -52,8 +52,8 @@ assert StreamingListener is L is dstreams.StreamingListener
 assert u.rddToFileName is rddToFileName and rddToFileName("a", None, 1) == "a-1"
 assert issubclass(TransformedDStream, DStream)
 assert pyspark.streaming.dstream is dstreams.dstream
-assert KinesisUtils.__module__ == "dstreams.kinesis"
-assert KafkaUtils.__module__ == "dstreams.kafka" and MQTTUtils.__module__ == "dstreams.mqtt"
+assert KinesisUtils.__module__ == "dstreams.kinesis.streams"
+assert KafkaUtils.__module__ == "dstreams.kafka.streams" and MQTTUtils.__module__ == "dstreams.mqtt"
 try:
     FlumeUtils.createPollingStream(None, [("localhost", 1)])
 except NotImplementedError as error:

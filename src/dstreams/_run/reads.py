@@ -36,9 +36,8 @@ class Reads:
         line = self._layout.sources.index(node.id)
         before, at = self._log.offsets_of(batch, line)
         if before is None:
-            # Where a source of Kafka began is in its own log: a zero byte, the version, and the offset.
-            first = self._own(node, "0")
-            before = first.partition("\n")[2] if first.startswith("\0") else None
+            assert node.source is not None
+            before = node.source.first_offset(self._own(node, "0"))
         return before, at
 
     def entries(self, node: Node, first: int, last: int) -> list[dict[str, Any]]:

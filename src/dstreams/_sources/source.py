@@ -71,6 +71,22 @@ class Source(ABC):
         """Give the batch side the RDD of the source's records, if it has more to say of them than they are."""
         return rdd
 
+    def fed(self, rdd: RDD[Any], span: Callable[[], tuple[int, int]]) -> RDD[Any]:
+        """Give a program under test the RDD of records that the test has made, as :meth:`hand_over` would.
+
+        Parameters
+        ----------
+        rdd : RDD
+            The records.
+        span : callable
+            Counts the records before and at the end of the batch.
+        """
+        return rdd
+
+    def first_offset(self, entry: str) -> str | None:
+        """Where the first batch began, by the first entry of the source's own log; None where that does not say."""
+        return None
+
     def completed(self, sc: SparkContext, read: Read) -> None:  # noqa: B027 - most have nothing to do
         """Note that the outputs of a batch have run."""
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD
 
-from dstreams._sources.kafka import KafkaSource
 from dstreams._sources.queue import QueueReader, failing_rdd
 from dstreams._sources.source import DriverSource, Read, Source
 from dstreams._sources.start import Start, count
@@ -75,7 +74,7 @@ class FedSource(DriverSource):
     def __init__(self, feed: Feed, parallelism: int, stands_for: Source) -> None:
         self.feed: Feed | None = feed
         self.text = feed.text
-        self._kafka = stands_for if isinstance(stands_for, KafkaSource) else None
+        self._stands_for = stands_for
         self._parallelism = parallelism
 
     def __getstate__(self) -> dict[str, Any]:
@@ -93,10 +92,13 @@ class FedSource(DriverSource):
 
     def hand_over(self, rdd: RDD[Any], read: Read) -> RDD[Any]:
         """Give the records as the source would whose place this is."""
-        if self._kafka is None or self.feed is None:
-            return rdd
-        first, last = (self.feed.offset(count(json.loads(text)) if text else 0) for text in read.span())
-        return self._kafka.fed(rdd, first, last)
+
+        def span() -> tuple[int, int]:
+            assert self.feed is not None
+            before, at = (self.feed.offset(count(json.loads(text)) if text else 0) for text in read.span())
+            return before, at
+
+        return self._stands_for.fed(rdd, span)
 
     def _element(self, sc: SparkContext, n: int) -> RDD[Any] | None:
         """RDD of the n-th batch (from 0); None without records, as on a socket."""

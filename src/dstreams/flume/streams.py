@@ -1,7 +1,4 @@
-"""The Flume utilities, as programs import them from ``pyspark.streaming.flume`` (Spark 1.5 to 2.4).
-
-Needs ``dstreams[flume]``.
-"""
+"""Streams of Flume, and the receiver that they come from."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pyspark import StorageLevel
 
 from dstreams._sources.decoder import utf8_decoder
-from dstreams._sources.flume import FlumeServer
 from dstreams.errors import (
     DStreamStateError,
     DStreamTypeError,
     UnsupportedDStreamOperation,
 )
+from dstreams.flume._server import FlumeServer
 from dstreams.receiver import Receiver
 from dstreams.sources import server_address
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from dstreams.context import StreamingContext
     from dstreams.dstream import DStream
 
-__all__ = ["FlumeUtils", "utf8_decoder"]
+__all__ = ["FlumeReceiver", "FlumeUtils"]
 
 
 class FlumeUtils:

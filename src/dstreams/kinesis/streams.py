@@ -1,4 +1,4 @@
-"""The Kinesis utilities, as programs import them from ``pyspark.streaming.kinesis``. Needs ``dstreams[kinesis]``."""
+"""Streams of Kinesis."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyspark import StorageLevel
 
 from dstreams._sources.decoder import utf8_decoder
-from dstreams._sources.kinesis import Account, KinesisSource
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
+from dstreams.kinesis._source import Account, KinesisSource
 
 if TYPE_CHECKING:
     from dstreams.context import StreamingContext
     from dstreams.dstream import DStream
 
-__all__ = ["InitialPositionInStream", "KinesisUtils", "MetricsLevel", "utf8_decoder"]
+__all__ = ["InitialPositionInStream", "KinesisUtils", "MetricsLevel"]
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import SparkContext
 
-from dstreams._sources.kafka_cluster import KafkaCluster
-from dstreams._sources.kafka_records import OffsetRange, Offsets
 from dstreams.errors import DStreamStateError, DStreamTypeError
+from dstreams.kafka._cluster import KafkaCluster
+from dstreams.kafka._records import OffsetRange, Offsets
 
 if TYPE_CHECKING:
-    from dstreams._sources.kafka_parameters import ConsumerParameters
+    from dstreams.kafka._parameters import ConsumerParameters
 
 __all__ = ["Committer"]
 

@@ -1,7 +1,4 @@
-"""Kafka in Python again: what ``pyspark.streaming.kafka`` was until Spark 2.4, and what only Scala had since.
-
-Needs Spark's Kafka connector on the class path (:func:`with_kafka`, or ``spark-submit --packages``).
-"""
+"""Streams and RDDs of Kafka's records."""
 
 from __future__ import annotations
 
@@ -12,38 +9,27 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyspark import SparkConf, SparkContext, StorageLevel
 
-from dstreams._run.kafka_rdd import read_ranges
 from dstreams._sources.decoder import Decoder, utf8_decoder
-from dstreams._sources.kafka import KafkaDecoder, KafkaRDD, KafkaSource, Topics
-from dstreams._sources.kafka_cluster import kafka_package
-from dstreams._sources.kafka_commits import Callback, Committer
-from dstreams._sources.kafka_parameters import ConsumerParameters
-from dstreams._sources.kafka_records import (
+from dstreams.dstream import DStream
+from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
+from dstreams.kafka._cluster import kafka_package
+from dstreams.kafka._commits import Callback, Committer
+from dstreams.kafka._parameters import ConsumerParameters
+from dstreams.kafka._rdd import read_ranges
+from dstreams.kafka._records import (
     Broker,
     KafkaMessageAndMetadata,
     OffsetRange,
     TopicAndPartition,
 )
-from dstreams.dstream import DStream
-from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
+from dstreams.kafka._source import KafkaDecoder, KafkaRDD, KafkaSource, Topics
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from dstreams.context import StreamingContext
 
-__all__ = [
-    "Broker",
-    "KafkaDStream",
-    "KafkaMessageAndMetadata",
-    "KafkaRDD",
-    "KafkaUtils",
-    "OffsetRange",
-    "TopicAndPartition",
-    "kafka_package",
-    "utf8_decoder",
-    "with_kafka",
-]
+__all__ = ["KafkaDStream", "KafkaUtils", "with_kafka"]
 
 SERVERS = "spark.streaming.dstreams.kafka.bootstrap.servers"
 """Setting: brokers of programs that name a ZooKeeper quorum, as Kafka 0.8 had it."""

@@ -13,10 +13,13 @@ from pyspark import RDD
 from pyspark.sql import DataFrame, SparkSession
 
 from dstreams._sources.decoder import Decoder, utf8_decoder
-from dstreams._sources.kafka_cluster import KafkaCluster, check_jars
-from dstreams._sources.kafka_commits import Committer
-from dstreams._sources.kafka_parameters import ConsumerParameters
-from dstreams._sources.kafka_records import (
+from dstreams._sources.source import NativeSource, Read
+from dstreams._sources.start import Start
+from dstreams.errors import DStreamStateError
+from dstreams.kafka._cluster import KafkaCluster, check_jars
+from dstreams.kafka._commits import Committer
+from dstreams.kafka._parameters import ConsumerParameters
+from dstreams.kafka._records import (
     KafkaMessageAndMetadata,
     OffsetRange,
     Offsets,
@@ -24,9 +27,6 @@ from dstreams._sources.kafka_records import (
     parse_offsets,
     ranges_between,
 )
-from dstreams._sources.source import NativeSource, Read
-from dstreams._sources.start import Start
-from dstreams.errors import DStreamStateError
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
@@ -294,10 +294,14 @@ class KafkaSource(NativeSource):
 
         return KafkaRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer, ranges)
 
-    def fed(self, rdd: RDD[Any], first: int, last: int) -> RDD[Any]:
-        """Give a program under test records that the test has made, as if they were those of one partition."""
+    def fed(self, rdd: RDD[Any], span: Callable[[], tuple[int, int]]) -> RDD[Any]:
+        """Count the records as if they were those of one partition."""
         topic = next(iter(self._topics.topics), self._topics.pattern or "topic")
-        return KafkaRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer, lambda: [OffsetRange(topic, 0, first, last)])
+        return KafkaRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer, lambda: [OffsetRange(topic, 0, *span())])
+
+    def first_offset(self, entry: str) -> str | None:
+        """Read the entry: a zero byte, the version, and the offsets."""
+        return entry.partition("\n")[2] if entry.startswith("\0") else None
 
     def completed(self, sc: SparkContext, read: Read) -> None:
         """Commit the offsets of a batch to the consumer group, where the program wants that."""

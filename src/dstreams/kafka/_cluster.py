@@ -11,9 +11,9 @@ import pyspark
 from py4j.protocol import Py4JError, Py4JJavaError
 
 from dstreams._java import java
-from dstreams._sources.kafka_parameters import ConsumerParameters
-from dstreams._sources.kafka_records import Offsets
 from dstreams.errors import DStreamStateError, DStreamValueError
+from dstreams.kafka._parameters import ConsumerParameters
+from dstreams.kafka._records import Offsets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,15 +13,15 @@ from dstreams._java import java
 from dstreams._plan.chunks import CHUNK, ChunkWriter, StageFunction
 from dstreams._plan.python_stage import map_in_arrow
 from dstreams._run.session import private_session
-from dstreams._sources.kafka import KafkaDecoder, KafkaRDD
-from dstreams._sources.kafka_cluster import KafkaCluster, check_jars
-from dstreams._sources.kafka_records import OffsetRange, offsets_text
 from dstreams.errors import DStreamValueError
+from dstreams.kafka._cluster import KafkaCluster, check_jars
+from dstreams.kafka._records import OffsetRange, offsets_text
+from dstreams.kafka._source import KafkaDecoder, KafkaRDD
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-    from dstreams._sources.kafka_parameters import ConsumerParameters
+    from dstreams.kafka._parameters import ConsumerParameters
 
 __all__ = ["read_ranges"]
 
