@@ -111,17 +111,18 @@ def test_command(program, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--repartition"], "needs a number of partitions"),
+        (["--repartition"], "--repartition: expected one argument"),
         (["--repartition", "0"], "needs a number of partitions"),
         (["--repartition", "many"], "needs a number of partitions"),
-        (["--repartition", "3"], "name one directory"),
+        (["--repartition", "3"], "arguments are required: DIR"),
     ],
 )
 def test_wrong_arguments(arguments, said, tmp_path, capsys):
     from dstreams._run.command import command
 
     directory = [] if "3" in arguments else [str(tmp_path)]
-    assert command([*directory, *arguments]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        command([*directory, *arguments])
     assert said in capsys.readouterr().err
 
 
