@@ -66,11 +66,11 @@ class Builder:
         return self.add(Node(op, (), never, self.interval_ms, source=source, hint=hint))
 
     def output(
-        self, op: str, node: Node, run: Callable[[datetime, Any], Any], look: int | None = None, hint: str = ""
+        self, op: str, node: Node, run: Callable[[datetime, Any], Any], preview: int | None = None, hint: str = ""
     ) -> None:
         """Take an output operation into the graph."""
         self.check_open(op)
-        self.graph.add_output(Output(op, node, run, look, call_site(), hint=hint))
+        self.graph.add_output(Output(op, node, run, preview, call_site(), hint=hint))
 
     def partitions(self, numPartitions: int | None, op: str) -> int:
         """Number of partitions that an operation was given, or the default."""

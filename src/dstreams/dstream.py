@@ -810,7 +810,7 @@ class DStream(Generic[T]):
 
         if isinstance(num, bool) or not isinstance(num, int):
             raise DStreamTypeError(f"pprint: num must be an int, got {num!r} of type {type(num).__name__}")
-        self._builder.output("pprint", self._node, show, look=max(0, num) + 1)
+        self._builder.output("pprint", self._node, show, preview=max(0, num) + 1)
 
     print = pprint
 

@@ -183,8 +183,8 @@ def test_files_that_come_while_the_program_stops_are_not_lost(spark_context, tmp
     ssc.start()
     while not collected["stopping/state"] or collected["stopping/state"][-1][1] != [("a", 1)]:
         ssc.awaitTerminationOrTimeout(0.1)
-    hushed: list[bool] = []
-    monkeypatch.setattr(ssc._query, "_hush", lambda: hushed.append(True))
+    muted: list[bool] = []
+    monkeypatch.setattr(ssc._query, "_mute", lambda: muted.append(True))
     ssc._query.clock.close()  # what stop() begins with
     assert ssc._query.clock.wait_for_end(100)
     logged = len(list((checkpoint / "offsets").glob("[0-9]*")))
@@ -192,7 +192,7 @@ def test_files_that_come_while_the_program_stops_are_not_lost(spark_context, tmp
     while ssc._query._jquery.isActive() and len(list((checkpoint / "offsets").glob("[0-9]*"))) == logged:
         ssc.awaitTerminationOrTimeout(0.1)
     ssc.stop(stopSparkContext=False)
-    assert hushed, "Spark would print a stack"
+    assert muted, "Spark would print a stack"
     run_for(StreamingContext.getOrCreate(str(checkpoint), setup), 2)
     assert collected["stopping/state"][-1][1] == [("a", 1), ("b", 1)]
     batches = dict(collected["stopping/state"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dstreams._plan.stages import Narrow, Read, Shuffle, Stage, UnionOf
+from dstreams._plan.stages import Narrow, Scan, Shuffle, Stage, UnionOf
 from dstreams._plan.streaming_rdd import PlanContext, StreamingRDD
 
 __all__ = ["Given", "count_stages", "rdd_of", "run"]
@@ -21,12 +21,12 @@ class Given:
 
 def rdd_of(*parts: list[Any], parallelism: int = 2) -> StreamingRDD:
     """A StreamingRDD over partitions that are given."""
-    return StreamingRDD(Read(Given(list(parts))), PlanContext(parallelism, {"spark.python.worker.memory": "512m"}))  # type: ignore[arg-type]
+    return StreamingRDD(Scan(Given(list(parts))), PlanContext(parallelism, {"spark.python.worker.memory": "512m"}))  # type: ignore[arg-type]
 
 
 def run(stage: Stage) -> Parts:
     """Partitions that a stage gives."""
-    if isinstance(stage, Read):
+    if isinstance(stage, Scan):
         return [list(part) for part in stage.source.parts]  # type: ignore[attr-defined]
     if isinstance(stage, UnionOf):
         return [part for parent in stage.parents for part in run(parent)]
@@ -43,7 +43,7 @@ def run(stage: Stage) -> Parts:
 
 def count_stages(stage: Stage, kind: type) -> int:
     """How many stages of a kind there are on the way to a stage, itself included."""
-    if isinstance(stage, Read):
+    if isinstance(stage, Scan):
         parents: tuple[Stage, ...] = ()
     else:
         parents = stage.parents if isinstance(stage, UnionOf) else (stage.parent,)

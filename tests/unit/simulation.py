@@ -20,12 +20,12 @@ from pyspark.sql import Row
 from dstreams._plan import flow as flow_module
 from dstreams._plan import operator as operator_module
 from dstreams._plan import pipe as pipe_module
-from dstreams._plan.bucket import Remembered
+from dstreams._plan.bucket import BucketCache
 from dstreams._plan.chunks import read_chunks, write_chunk
 from dstreams._plan.flow import DATA, INITIAL, PASS, PIPE, TICK, Deliver, Flow, Line, StepCall
 from dstreams._plan.operator import Operator
 from dstreams._plan.pipe import Pipe
-from dstreams._plan.stages import Read
+from dstreams._plan.stages import Scan
 from dstreams._plan.steps.step import Step
 from dstreams._plan.streaming_rdd import PlanContext, StreamingRDD
 
@@ -76,14 +76,14 @@ class MemoryPages:
 
 
 @contextmanager
-def working(worker: Remembered) -> Iterator[None]:
+def working(worker: BucketCache) -> Iterator[None]:
     """Be a worker: the operator finds what this one remembers."""
-    saved = operator_module._remembered
-    operator_module._remembered = worker
+    saved = operator_module._cache
+    operator_module._cache = worker
     try:
         yield
     finally:
-        operator_module._remembered = saved
+        operator_module._cache = saved
 
 
 class OneBucket:
@@ -101,14 +101,14 @@ class OneBucket:
 
     def __init__(self, step: Step, workers: int = 1, zero_ms: int = 0) -> None:
         self.pages = MemoryPages()
-        self.workers = [Remembered(1 << 30) for _ in range(workers)]
+        self.workers = [BucketCache(1 << 30) for _ in range(workers)]
         self.zero_ms = self.last_ms = zero_ms
         flow = Flow(None, [Flow(StepCall(_NUMBER, step), [Deliver(_TAG)])])
         self.operator = Operator("plan", {_EXCHANGE: flow}, {_EXCHANGE: [_BUCKET], PASS: [_PASSED]})
 
     def lose(self, worker: int) -> None:
         """Let a worker end; another one takes its place."""
-        self.workers[worker] = Remembered(1 << 30)
+        self.workers[worker] = BucketCache(1 << 30)
 
     def run(
         self,
@@ -159,7 +159,7 @@ class Fed:
 
     def rdd(self, parallelism: int = 2) -> Any:
         """The source as an RDD of the streaming side; as Any, since PySpark's annotations know no ``by_key``."""
-        return StreamingRDD(Read(self), PlanContext(parallelism, {"spark.python.worker.memory": "512m"}))  # type: ignore[arg-type]
+        return StreamingRDD(Scan(self), PlanContext(parallelism, {"spark.python.worker.memory": "512m"}))  # type: ignore[arg-type]
 
     def __reduce__(self) -> Any:
         raise TypeError("a source does not travel to the workers")
@@ -226,7 +226,7 @@ class Cluster:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         # All stateful stages share the workers.
-        self.remembered: dict[int, Remembered] = {}
+        self.remembered: dict[int, BucketCache] = {}
         patch = self.monkeypatch.setattr
         patch(pipe_module, "DataFrame", Frame)
         patch(pipe_module, "map_in_arrow", self._map)
@@ -291,7 +291,7 @@ class Cluster:
                 rows = [Row(*Line._fields)(*(line[name] for name in Line._fields)) for line in lines]
                 pages = self.pages.setdefault((number, op, bucket), MemoryPages())
                 pages.begin()
-                worker = self.remembered.setdefault(self.random.randrange(self.workers), Remembered(1 << 30))
+                worker = self.remembered.setdefault(self.random.randrange(self.workers), BucketCache(1 << 30))
                 task = cloudpickle.loads(pickled)
                 with working(worker):
                     out = [row.asDict() for row in task.handle(pages, (op, bucket), iter(rows))]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dstreams._plan.batch_time import BatchTime
-from dstreams._plan.bucket import Bucket, Entry, Remembered
+from dstreams._plan.bucket import Bucket, BucketCache, Entry
 from dstreams._plan.chunks import Chunks
 from dstreams._plan.steps.step import Step
 from tests.unit.simulation import MemoryPages, OneBucket
@@ -28,8 +28,8 @@ def test_a_new_bucket_is_empty_and_writes_nothing() -> None:
     pages = MemoryPages()
     bucket = opened(pages)
     assert bucket.entries == []
-    assert bucket.note is None
-    assert bucket.remember is None
+    assert bucket.header is None
+    assert bucket.cached is None
     closed(bucket, pages)
     assert pages.committed == {}
 
@@ -62,11 +62,11 @@ def test_an_attempt_that_is_not_committed_leaves_nothing() -> None:
     closed(opened(pages), pages)
     bucket = opened(pages)
     bucket.add("log", b"lost", 1)
-    bucket.note = 5
+    bucket.header = 5
     bucket.close()
     bucket = opened(pages)
     assert bucket.entries == []
-    assert bucket.note is None
+    assert bucket.header is None
 
 
 def test_every_attempt_has_tokens_of_its_own() -> None:
@@ -94,12 +94,12 @@ def test_the_manifest_is_written_when_it_has_changed_and_only_then() -> None:
     assert pages.writes == []
 
     bucket = opened(pages)
-    bucket.note = 7
+    bucket.header = 7
     closed(bucket, pages)
     assert pages.writes == [(1, -1)], "the note is in the manifest"
 
     bucket = opened(pages)
-    assert bucket.note == 7
+    assert bucket.header == 7
     assert [entry.label for entry in bucket.entries] == ["log"]
     bucket.drop(lambda entry: True)
     closed(bucket, pages)
@@ -169,12 +169,12 @@ def test_steps_do_not_see_each_other() -> None:
     for step in (1, 2):
         bucket = Bucket(pages, step)
         bucket.add("log", b"%d" % step, 1)
-        bucket.note = step
+        bucket.header = step
         bucket.close()
     pages.commit()
     for step in (1, 2):
         bucket = opened(pages, step)
-        assert bucket.note == step
+        assert bucket.header == step
         assert [bucket.read(entry) for entry in bucket.entries] == [b"%d" % step]
         bucket.drop(lambda entry: True)
     assert opened(pages, 3).entries == []
@@ -191,7 +191,7 @@ def test_a_lost_slot_is_an_error_that_names_it() -> None:
 
 
 def test_what_a_worker_remembers_is_taken_once() -> None:
-    worker = Remembered(100)
+    worker = BucketCache(100)
     worker.keep("a", 1, 10)
     worker.keep("b", 2, 20)
     assert worker.take("a") == 1
@@ -201,7 +201,7 @@ def test_what_a_worker_remembers_is_taken_once() -> None:
 
 
 def test_a_worker_forgets_what_it_has_not_used_for_longest() -> None:
-    worker = Remembered(100)
+    worker = BucketCache(100)
     for key in "abc":
         worker.keep(key, key.upper(), 30)
     worker.keep("a", worker.take("a"), 40)
@@ -218,8 +218,8 @@ def test_a_manifest_of_before_does_not_tell_its_bytes() -> None:
     bucket = opened(pages, 4)
     bucket.add("log", b"12345", 1)
     closed(bucket, pages)
-    note, lines = pickle.loads(pages.committed[4, -1])
-    pages.committed[4, -1] = pickle.dumps((note, [line[:4] for line in lines]))
+    header, lines = pickle.loads(pages.committed[4, -1])
+    pages.committed[4, -1] = pickle.dumps((header, [line[:4] for line in lines]))
     again = opened(pages, 4)
     assert again.length == 0
     again.add("log", b"123", 1)
@@ -233,9 +233,9 @@ class Diary(Step):
         self.remembered: list[Any] = []
 
     def run(self, bucket: Bucket, records: Iterable[Any], time: BatchTime) -> Chunks:
-        self.remembered.append(bucket.remember)
-        known: dict[bytes, bytes] = bucket.remember or {}
-        bucket.remember = known  # before what may fail, in place
+        self.remembered.append(bucket.cached)
+        known: dict[bytes, bytes] = bucket.cached or {}
+        bucket.cached = known  # before what may fail, in place
         for record in records:
             known[bucket.add(time.now_ms, record, 1).token] = record
             if record == b"bad":

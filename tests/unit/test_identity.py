@@ -30,7 +30,7 @@ class Words(Source):
     def facts(self) -> dict[str, Any]:
         return {"born": self.born}
 
-    def go_on(self, facts: dict[str, Any]) -> None:
+    def resume(self, facts: dict[str, Any]) -> None:
         self.born = facts["born"]
 
 

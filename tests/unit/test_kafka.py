@@ -155,7 +155,7 @@ def test_waiting_is_said_once(caplog):
     caplog.set_level(logging.INFO, "dstreams")
     asking = "Getting offsets from KafkaV2[SubscribePattern[t]]"
     for status in (asking, asking, asking, asking, "Processing new data", asking, asking, "Waiting for data"):
-        waiting.look(status)
+        waiting.observe(status)
     name = "KafkaUtils.createDirectStream(t)"
     assert [record.getMessage() for record in caplog.records] == [
         f"{name}: waiting for the brokers at h:1, which do not answer", f"{name}: goes on",

@@ -34,7 +34,7 @@ class Workers:
         """End an attempt well; it is not committed yet."""
         state.save(put, removed)
         bucket.close()
-        self.memories[worker] = bucket.remember
+        self.memories[worker] = bucket.cached
 
     def put(self, values: dict[Any, Any], removed: tuple[Any, ...] = (), worker: int = 0) -> None:
         """A whole batch that sets some keys and removes others."""
@@ -205,7 +205,7 @@ def test_a_worker_whose_attempt_raised_has_changed_nothing() -> None:
     workers = Workers()
     workers.put({"a": [1]})
     bucket, state = workers.open()
-    assert bucket.remember is None, "until it is saved"
+    assert bucket.cached is None, "until it is saved"
     state.values["a"].append(2)
     state.values["b"] = 3
     assert state.mutated("a", state.values["a"])

@@ -20,7 +20,7 @@ def told(*took_ms: int, waiting: int = 0) -> list[str | None]:
             1: OutputInfo(Time(5000), 1, "foreachRDD", "foreachRDD at app.py:10", 10, 1800),
         }
         info = BatchInfo(Time(5000), 5000, {0: InputInfo(0, 1234)}, outputs, 5100, 5100 + took)
-        found.append(pace.look(info, waiting))
+        found.append(pace.observe(info, waiting))
     return found
 
 

@@ -31,7 +31,7 @@ def made(values: dict[Any, Any], batches: dict[int, list[Any]], state: str, note
     keyed = KeyedState(bucket)
     keyed.values.update(values)
     keyed.save(list(values), [])
-    bucket.note = note
+    bucket.header = note
     bucket.close()
     return {slot: data for (_, slot), data in pages.slots.items()}
 

@@ -185,5 +185,5 @@ def test_it_can_be_pickled_with_the_functions_it_holds() -> None:
 
 def test_it_is_an_rdd_and_shows_what_it_is() -> None:
     assert isinstance(pairs(), RDD)
-    assert repr(pairs()) == "StreamingRDD(Read)"
+    assert repr(pairs()) == "StreamingRDD(Scan)"
     assert repr(pairs().map(str)) == "StreamingRDD(Narrow)"

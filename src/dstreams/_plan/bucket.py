@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["CACHE_BYTES", "CACHE_VARIABLE", "Bucket", "Entry", "Pages", "Remembered"]
+__all__ = ["CACHE_BYTES", "CACHE_VARIABLE", "Bucket", "Entry", "Pages", "BucketCache"]
 
 _MANIFEST = -1
 CACHE_BYTES = 128 << 20
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
     length: int = 0
 
 
-class Remembered:
+class BucketCache:
     """What this worker keeps of the buckets that it has seen last, of all queries whose stages it runs.
 
     Parameters
@@ -92,23 +92,23 @@ class Bucket:
     step : int
         Number of the step, the first half of every key.
     remembered : object, optional
-        What the step kept in :attr:`remember` when this worker ran it for this bucket the last time.
+        What the step kept in :attr:`cached` when this worker ran it for this bucket the last time.
 
     Attributes
     ----------
-    note : object
+    header : object
         A small thing that the step keeps in the manifest.
     """
 
     def __init__(self, pages: Pages, step: int, remembered: Any = None) -> None:
         self._pages = pages
         self._step = step
-        self.remember = remembered
+        self.cached = remembered
         row = pages.getValue((step, _MANIFEST))
-        note, lines = pickle.loads(bytes(row[0])) if row is not None else (None, [])
-        self.note: Any = note
+        header, lines = pickle.loads(bytes(row[0])) if row is not None else (None, [])
+        self.header: Any = header
         self.entries = [Entry(*line) for line in lines]
-        self._stored = note, list(self.entries)
+        self._stored = header, list(self.entries)
         self._next = max((entry.slot for entry in self.entries), default=_MANIFEST) + 1
 
     @property
@@ -147,8 +147,8 @@ class Bucket:
 
     def close(self) -> None:
         """Write the manifest, if it has changed."""
-        if (self.note, self.entries) != self._stored:
+        if (self.header, self.entries) != self._stored:
             lines = [tuple(entry) for entry in self.entries]
-            data = pickle.dumps((self.note, lines), pickle.HIGHEST_PROTOCOL)
+            data = pickle.dumps((self.header, lines), pickle.HIGHEST_PROTOCOL)
             self._pages.updateValue((self._step, _MANIFEST), (data,))
-            self._stored = self.note, list(self.entries)
+            self._stored = self.header, list(self.entries)

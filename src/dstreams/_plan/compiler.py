@@ -19,7 +19,7 @@ from dstreams._plan.python_stage import map_in_arrow
 from dstreams._plan.stages import (
     BatchInput,
     Narrow,
-    Read,
+    Scan,
     Shuffle,
     Stage,
     Stateful,
@@ -147,7 +147,7 @@ def compile_plan(
         stage, rest = _split(placement.lifted[node].stage)
         _check_picklable(rest, node)
         members += [*(frame.selectExpr(*columns) for frame in lowering.members(stage, node)), mark]
-        sources = tuple(found.source for found in ancestors([stage]) if isinstance(found, Read))
+        sources = tuple(found.source for found in ancestors([stage]) if isinstance(found, Scan))
         branches.append(Branch(node, _without_input(node, placement), rest, sources=sources))
     frame = reduce(DataFrame.union, members)
     return Plan(frame, branches, piped, pipe.partitions, pipe.places(bucket_ids), pipe.operators())
@@ -186,7 +186,7 @@ def _piped(placement: Placement) -> tuple[list[Branch], dict[Stage, int]]:
     branches = []
     for node in placement.frontier:
         rdd = placement.lifted[node]
-        if isinstance(rdd.stage, Read) or not (rdd.stage in core or has_state(rdd.stage)):
+        if isinstance(rdd.stage, Scan) or not (rdd.stage in core or has_state(rdd.stage)):
             continue
         stage: Stage = rdd.stage
         rest: list[Function] = []
@@ -265,7 +265,7 @@ class _Lowering:
             functions.append(stage.function)
             stage = stage.parent
         functions.reverse()
-        if isinstance(stage, Read):
+        if isinstance(stage, Scan):
             return self._map(self.read(stage.source), stage.source.decode, functions, encode, node)
         if isinstance(stage, UnionOf):
             frame = reduce(DataFrame.union, (self.stage(parent, ChunkWriter(), node) for parent in stage.parents))

@@ -108,14 +108,14 @@ class Node:
 class Output:
     """One output operation: what is done with the RDD of a node in every batch.
 
-    `look` is the number of records that an output which only looks needs at most (``pprint``); such an output
+    `preview` is the number of records that an output which only looks needs at most (``pprint``); such an output
     gets a list of that many first records instead of the RDD. `hint` is the name of the program's function.
     """
 
     op: str
     node: Node
     run: Callable[[datetime, Any], Any]
-    look: int | None = None
+    preview: int | None = None
     site: str = ""
     number: int = -1
     hint: str = ""

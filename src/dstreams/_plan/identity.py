@@ -203,7 +203,7 @@ class _Matching:
         self._taken.add(id)
         node.id = id
         if node.source is not None and id in self._old:
-            node.source.go_on(self._old[id].facts)
+            node.source.resume(self._old[id].facts)
         self.operations.append(_described(node, id))
 
     def _new_id(self, node: Node) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Row
 
 from dstreams._plan.batch_time import BatchTime
-from dstreams._plan.bucket import CACHE_BYTES, CACHE_VARIABLE, Bucket, Pages, Remembered
+from dstreams._plan.bucket import CACHE_BYTES, CACHE_VARIABLE, Bucket, BucketCache, Pages
 from dstreams._plan.chunks import Chunks
 from dstreams._plan.flow import DATA, INITIAL, TICK, Addresses, Flow, Line, StepCall, follow
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Operator", "declare_state"]
 
 _ROW = Row(*Line._fields)
-_remembered = Remembered(int(os.environ.get(CACHE_VARIABLE, CACHE_BYTES)))
+_cache = BucketCache(int(os.environ.get(CACHE_VARIABLE, CACHE_BYTES)))
 
 
 def declare_state(handle: StatefulProcessorHandle) -> Any:
@@ -91,7 +91,7 @@ class _Steps:
 
     def __call__(self, call: StepCall, records: Iterable[Any]) -> Chunks:
         key = (self._plan, call.number, self._part)
-        bucket = Bucket(self._pages, call.number, _remembered.take(key))
+        bucket = Bucket(self._pages, call.number, _cache.take(key))
         if call.number in self._initial:
             call.step.start(bucket, Chunks(self._initial[call.number]), self._time)
         if call.number in self._time.absent:
@@ -99,5 +99,5 @@ class _Steps:
         else:
             out = call.step.run(bucket, records, self._time)
         bucket.close()
-        _remembered.keep(key, bucket.remember, bucket.length)
+        _cache.keep(key, bucket.cached, bucket.length)
         return out

@@ -33,7 +33,7 @@ from dstreams._plan.flow import (
 from dstreams._plan.graph import function_name
 from dstreams._plan.operator import Operator
 from dstreams._plan.python_stage import map_in_arrow, transform_with_state
-from dstreams._plan.stages import BatchInput, Narrow, Read, Shuffle, Stage, Stateful, UnionOf, ancestors, parents_of
+from dstreams._plan.stages import BatchInput, Narrow, Scan, Shuffle, Stage, Stateful, UnionOf, ancestors, parents_of
 
 if TYPE_CHECKING:
     from dstreams._plan.functions import Functions
@@ -135,7 +135,7 @@ class Pipe:
         addresses: Addresses = {
             op: bucket_ids(op, self.partitions) for op in (PASS, *self._exchanges.values())
         }  # fmt: skip
-        reads = [stage for stage in self._stages if isinstance(stage, Read)]
+        reads = [stage for stage in self._stages if isinstance(stage, Scan)]
         starts = []
         for read in reads:
             rows = source_frame(read.source)  # first: a source may know only then how its rows are decoded

@@ -17,7 +17,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from dstreams._plan.graph import Graph, Node
-from dstreams._plan.stages import BatchInput, Read, UnionOf, has_state
+from dstreams._plan.stages import BatchInput, Scan, UnionOf, has_state
 from dstreams._plan.streaming_rdd import PlanContext, StreamingRDD
 from dstreams.errors import StreamingSideError
 
@@ -80,7 +80,7 @@ def place(graph: Graph, context: PlanContext) -> Placement:
     lifted: dict[Node, StreamingRDD] = {}
     for node in graph.live():
         if node.source:
-            lifted[node] = StreamingRDD(Read(node.source), context)
+            lifted[node] = StreamingRDD(Scan(node.source), context)
         elif _liftable(node) and all(
             parent in lifted and (parent not in cut or node in toward_state) for parent in node.parents
         ):
@@ -121,7 +121,7 @@ def _exchanges(graph: Graph, lifted: set[Node], shared: set[Node], context: Plan
         leading = _leading_to_state(inside.keys())
         inside = {node: None for node in inside if node in leading}
         handed = [node for node in live if node not in inside and any(node in reader.parents for reader in inside)]
-        rdds = {node: StreamingRDD(Read(BatchInput(node)), context) for node in handed}
+        rdds = {node: StreamingRDD(Scan(BatchInput(node)), context) for node in handed}
         for node in inside:
             rdd = node.evaluate(None, *(rdds[parent] for parent in node.parents))
             assert isinstance(rdd, StreamingRDD)

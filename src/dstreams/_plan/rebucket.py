@@ -46,15 +46,15 @@ class Content:
 
     Attributes
     ----------
-    note : object
-        The step's note.
+    header : object
+        The step's header.
     values : list of tuple
         Keys with their values, in order.
     batches : dict of int to list
         Records by batch time, in ms.
     """
 
-    note: Any = None
+    header: Any = None
     values: list[tuple[Any, Any]] = field(default_factory=list)
     batches: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
 
@@ -73,7 +73,7 @@ def read_slots(state: str, slots: Slots) -> Content:
         Its entries.
     """
     bucket = Bucket(_Memory(slots), _STEP)
-    content = Content(bucket.note)
+    content = Content(bucket.header)
     for entry in bucket.entries:
         if type(entry.label) is int:
             records = pickle.loads(bucket.read(entry))
@@ -105,8 +105,8 @@ class Split:
     def __call__(self, slots: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Content]]:
         """Give pairs of a partition and what it gets."""
         whole = read_slots(self._state, dict(slots))
-        # All of them get the note, also those that get nothing else.
-        parts = [Content(whole.note) for _ in range(self._partitions)]
+        # All of them get the header, also those that get nothing else.
+        parts = [Content(whole.header) for _ in range(self._partitions)]
         for key, value in whole.values:
             parts[self._of(key)].values.append((key, value))
         for time_ms, records in whole.batches.items():
@@ -151,7 +151,7 @@ class Join:
             values.sort(key=lambda pair: int(pair[1][1]))
         if values:
             KeyedState(bucket).take(values)
-        notes = [part.note for part in parts if part.note is not None]
-        bucket.note = max(notes) if notes and bucket.entries else None
+        headers = [part.header for part in parts if part.header is not None]
+        bucket.header = max(headers) if headers and bucket.entries else None
         bucket.close()
         return memory.slots

@@ -17,7 +17,7 @@ __all__ = [
     "KEEP",
     "BatchInput",
     "Narrow",
-    "Read",
+    "Scan",
     "Shuffle",
     "Stage",
     "Stateful",
@@ -49,7 +49,7 @@ class BatchInput:
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class Scan:
     """The rows of a source, or for an exchange of what stands for one."""
 
     source: Source | BatchInput
@@ -91,12 +91,12 @@ class Stateful:
     initial: Stage | None = None
 
 
-Stage = Read | Narrow | Shuffle | UnionOf | Stateful
+Stage = Scan | Narrow | Shuffle | UnionOf | Stateful
 
 
 def parents_of(stage: Stage) -> tuple[Stage, ...]:
     """Stages that a stage reads."""
-    if isinstance(stage, Read):
+    if isinstance(stage, Scan):
         return ()
     if isinstance(stage, UnionOf):
         return stage.parents

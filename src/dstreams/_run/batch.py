@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from dstreams._plan.functions import Functions
     from dstreams._plan.placement import Placement
     from dstreams._run.exchange import Exchange
-    from dstreams._run.reads import Reads
+    from dstreams._run.source_logs import SourceLogs
     from dstreams._sources.reader import Reader
 
 __all__ = ["Batch", "BatchSide"]
 
 log = logging.getLogger("dstreams")
 
-_LOOK_PARTITIONS = 32
+_PREVIEW_PARTITIONS = 32
 """An output that only looks asks at most so many partitions at once."""
 
 
@@ -66,7 +66,7 @@ class Batch:
         Which nodes those are.
     number : int
         Spark's number of the batch.
-    reads : Reads, optional
+    reads : SourceLogs, optional
         What the batches of the query have read.
     """
 
@@ -77,7 +77,7 @@ class Batch:
         frontier: Frontier,
         placement: Placement,
         number: int,
-        reads: Reads | None,
+        reads: SourceLogs | None,
     ) -> None:
         self.when = when
         self.time = datetime.fromtimestamp(when.now_ms / 1000)
@@ -191,7 +191,7 @@ class BatchSide:
 
     Attributes
     ----------
-    reads : Reads or None
+    reads : SourceLogs or None
         What the batches have read; set when the query starts.
     tells : bool
         Whether batches look up what Spark's own sources have read, also where no listener of the program's asks for it.
@@ -224,10 +224,10 @@ class BatchSide:
         self._watch = watch
         self._decoder = row_decoder(plan.frame.sparkSession, plan)
         self.exchanges: list[Exchange] = []
-        self.reads: Reads | None = None
+        self.reads: SourceLogs | None = None
         self.remembered: dict[int, Batch] = {}
-        self.tells = False
-        self.mark: Callable[[int, int], None] = lambda time_ms, output: None
+        self.reports_inputs = False
+        self.label_jobs: Callable[[int, int], None] = lambda time_ms, output: None
 
     def run(self, jdf: JavaObject, number: int, when: BatchTime, info: BatchInfo, strict: Callable[[], bool]) -> bool:
         """Run all outputs of one batch.
@@ -252,7 +252,7 @@ class BatchSide:
             Whether the batch may be committed.
         """
         time_ms = when.now_ms
-        self.mark(time_ms, 0)  # jobs of state go with the batch
+        self.label_jobs(time_ms, 0)  # jobs of state go with the batch
         computed = False  # the state of the batch, without which Spark refuses to commit it
         try:
             if (unpickled := self._functions.failure) is not None:
@@ -270,8 +270,8 @@ class BatchSide:
             self._failed(as_user_error(error, f"batch {batch_name(time_ms)}"), None if lost else not may_commit)
             self._forget(time_ms)
             return may_commit and (not computed or self._complete(batch))
-        if self._bus.listens or self.tells:
-            info._streamIdToInputInfo.update(self._told(batch))
+        if self._bus.listens or self.reports_inputs:
+            info._streamIdToInputInfo.update(self._input_infos(batch))
         if not jobs:  # no stream that an output looks at is due
             return self._complete(batch)
         self._bus.post("onBatchSubmitted", "batchInfo", replace(info.copy(), _processingStartTime=-1))
@@ -293,18 +293,18 @@ class BatchSide:
         for batch in self.remembered.values():
             batch.forget()
 
-    def _told(self, batch: Batch) -> dict[int, InputInfo]:
+    def _input_infos(self, batch: Batch) -> dict[int, InputInfo]:
         """What Spark's own sources have to tell listeners of a batch."""
         found = {}
         for number, node in enumerate(node for node in self._graph.nodes if node.source is not None):
             assert node.source is not None
             try:
-                told = node.source.told(batch.read(node))
+                reported = node.source.input_info(batch.read(node))
             except Exception as error:  # which is no reason to fail the batch
-                log.warning("%s: listeners cannot be told what the batch reads: %s", node.source.describe(), error)
+                log.warning("%s: listeners do not get what the batch reads: %s", node.source.describe(), error)
                 continue
-            if told is not None:
-                found[number] = InputInfo(number, *told)
+            if reported is not None:
+                found[number] = InputInfo(number, *reported)
         return found
 
     def _complete(self, batch: Batch) -> bool:
@@ -332,12 +332,12 @@ class BatchSide:
         info._outputOperationInfos[output.number] = report
         self._bus.post("onOutputOperationStarted", "outputOperationInfo", replace(report))
         try:
-            self.mark(batch.when.now_ms, output.number)
+            self.label_jobs(batch.when.now_ms, output.number)
             self._watch(output, rdd)
-            if output.look is None:
+            if output.preview is None:
                 output.run(batch.time, rdd)
             else:
-                output.run(batch.time, _first(rdd, output.look))
+                output.run(batch.time, _first(rdd, output.preview))
         except BaseException as error:  # see run()
             failure = as_user_error(error, f"{output} of batch {batch_name(batch.when.now_ms)}")
             report._failureReason = f"{type(failure).__name__}: {failure}"
@@ -352,20 +352,20 @@ class BatchSide:
 
 def _first(rdd: RDD[Any], number: int) -> list[Any]:
     """First records of an RDD, in one job; ``take`` starts several, for few partitions at a time."""
-    if isinstance(rdd, EmptyRDD) or rdd.getNumPartitions() > _LOOK_PARTITIONS:
+    if isinstance(rdd, EmptyRDD) or rdd.getNumPartitions() > _PREVIEW_PARTITIONS:
         return rdd.take(number)
     # A worker whose input is not read to its end is thrown away, and starting one costs more than unpickling what is
     # left. Where functions of the program come in between, they are not called for records that nobody looks at.
     plain = not isinstance(rdd, PipelinedRDD | FixedRDD)
 
-    def look(records: Iterable[Any]) -> list[Any]:
+    def first(records: Iterable[Any]) -> list[Any]:
         records = iter(records)
         found = list(islice(records, number))
         if plain:
             deque(records, maxlen=0)
         return found
 
-    return rdd.mapPartitions(look, True).collect()[:number]
+    return rdd.mapPartitions(first, True).collect()[:number]
 
 
 def batch_name(time_ms: int) -> str:

@@ -78,7 +78,7 @@ class Exchange:
         self._frontier: Frontier | None = None
         self._failure: BaseException | None = None
         self._closed = False
-        self.mark: Callable[[int, int], None] = lambda time_ms, output: None
+        self.label_jobs: Callable[[int, int], None] = lambda time_ms, output: None
         self._jquery: JavaObject | None = None
         self.plan = compile_plan(
             placement,
@@ -184,7 +184,7 @@ class Exchange:
             if (failure := self._functions.failure) is not None:
                 raise unpicklable(self.placement, failure) or failure
             assert self._batch is not None
-            self.mark(self._batch[0].now_ms, 0)
+            self.label_jobs(self._batch[0].now_ms, 0)
             frontier = Frontier(self._sc, jdf, self.plan, self._decoder, {})
         except BaseException as error:
             with self._changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from dstreams._plan.compiler import lower
-from dstreams._plan.stages import Read, has_state
+from dstreams._plan.stages import Scan, has_state
 from dstreams._plan.streaming_rdd import StreamingRDD
 from dstreams._sources.dataframe import RowWriter
 from dstreams._sources.source import NativeSource
@@ -55,7 +55,7 @@ def _streamed(node: Node, context: PlanContext, made: dict[Node, StreamingRDD]) 
         if node.source is not None and not isinstance(node.source, NativeSource):
             raise _cannot(node, f"{node.source.describe()} is read by a reader of this package's own")
         if node.source is not None:
-            made[node] = StreamingRDD(Read(node.source), context)
+            made[node] = StreamingRDD(Scan(node.source), context)
         elif not node.liftable:
             raise _cannot(node, "it needs the real RDD of each batch")
         else:

@@ -28,7 +28,7 @@ class Pace:
         self._long = self._short = 0
         self._told_ms = 0
 
-    def look(self, info: BatchInfo, waiting: int) -> str | None:
+    def observe(self, info: BatchInfo, waiting: int) -> str | None:
         """Look at a batch that is done.
 
         Parameters

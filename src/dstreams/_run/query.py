@@ -27,9 +27,9 @@ from dstreams._run.logs import BATCHES, SCHEDULER, STATE_SERVER, TRIGGER, set_le
 from dstreams._run.nodes import check_nodes
 from dstreams._run.pace import Pace
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, ReceiverInfo, Time, now_ms
-from dstreams._run.reads import Reads
 from dstreams._run.runs import exchange_folder
 from dstreams._run.session import Tabs, bucket_ids, private_session, temporary_checkpoint
+from dstreams._run.source_logs import SourceLogs
 from dstreams._run.status import Status
 from dstreams._run.stream import start_stream
 from dstreams._run.streaming_page import streaming_page
@@ -241,11 +241,11 @@ class Query:
         directory = self._checkpoint or f"file://{self._offsets}"
         for number, placement in enumerate(self.placement.exchanges, 1):
             name = f"{self._name}, exchange {number}"
-            self.batches.exchanges.append(Exchange(self._sc, placement, directory, name, self._hush))
+            self.batches.exchanges.append(Exchange(self._sc, placement, directory, name, self._mute))
         layouts = [layout_of(self.plan, self.placement.lifted, self._ids, self._frames)]
         layouts += [exchange.layout() for exchange in self.batches.exchanges]
         location = directory if self._recovery is None else self._recovery.begin(layouts)
-        self.batches.reads = Reads(files_of(self._sc, location), layouts[0])
+        self.batches.reads = SourceLogs(files_of(self._sc, location), layouts[0])
         return location
 
     def discard(self) -> None:
@@ -271,10 +271,12 @@ class Query:
             self._page = streaming_page(self._sc, self.clock.interval_ms, self._sources)
             if self._page is not None:
                 self._bus.add(self._page)
-                self.batches.mark = self._page.mark
-                self.batches.tells = location.startswith("file:")  # elsewhere each file that is read costs too much
+                self.batches.label_jobs = self._page.label_jobs
+                self.batches.reports_inputs = location.startswith(
+                    "file:"
+                )  # elsewhere each file that is read costs too much
                 for exchange in self.batches.exchanges:
-                    exchange.mark = self._page.mark
+                    exchange.label_jobs = self._page.label_jobs
             for reader in self._readers.values():
                 reader.open()
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
@@ -302,7 +304,7 @@ class Query:
         """Run one batch, on Spark's stream thread."""
         when = self.clock.batch_time()
         if when is None:  # records came while the program stops: they are the next start's
-            self._hush()
+            self._mute()
             raise Stopped("no batch is due")
         if not self._still_the_driver():
             raise Stopped("another program has the directory")
@@ -324,8 +326,8 @@ class Query:
         self._adjust_rates(info)
         self._ran += 1
         self._last = info
-        self._quietly(lambda: self._tell_pace(info))
-        self._quietly(self._tabs.look)
+        self._quietly(lambda: self._log_pace(info))
+        self._quietly(self._tabs.update)
         if not committed or not self._environment.may_commit():
             self._give_up()
             raise Stopped("the batch failed")
@@ -336,7 +338,7 @@ class Query:
         """End the query, whose next batch cannot be made; nothing of it is committed."""
         if self._sc._jsc is None or self._sc._jsc.sc().isStopped():  # that is all there is to say of it
             self._context_stopped = True
-            self._hush()
+            self._mute()
         else:
             self._batch_failed(as_user_error(error, "the streaming query"))
             self._give_up()
@@ -348,10 +350,10 @@ class Query:
             rate = estimator.measured(info.processingEndTime(), records, info.processingDelay(), info.schedulingDelay())
             limit.pressed = limit.pressed if rate is None else rate
 
-    def _tell_pace(self, info: BatchInfo) -> None:
+    def _log_pace(self, info: BatchInfo) -> None:
         if self.clock.logical or info.processingDelay() < 0:
             return
-        if (text := self._pace.look(info, self._waiting())) is not None:
+        if (text := self._pace.observe(info, self._waiting())) is not None:
             log.warning("%s", text)
 
     def _waiting(self) -> int:
@@ -391,11 +393,11 @@ class Query:
         with self._changed:
             first, self._stopping = not self._stopping, True
         self.clock.close()
-        self._hush()
+        self._mute()
         if first:
             threading.Thread(target=self._stop, args=(False,), name="dstreams-stop").start()
 
-    def _hush(self) -> None:
+    def _mute(self) -> None:
         """Keep Spark from printing what we raise to end a query."""
         self._set_level(BATCHES, "OFF")
 
@@ -560,7 +562,7 @@ class Query:
         waiting = Waiting(self._sources)
         try:
             while not self._finished and not self._jquery.awaitTermination(500):
-                waiting.look(str(self._jquery.status().message()))
+                waiting.observe(str(self._jquery.status().message()))
         except Exception as failure:
             error = self._explained(as_user_error(failure, "the streaming query"))
         self.clock.abandon()  # a graceful stop that waits for one more batch waits in vain

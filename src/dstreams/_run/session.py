@@ -103,7 +103,7 @@ class Tabs:
         self._sc = sc
         self._known = SparkSession._instantiatedSession
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Look whether the program has made a session since."""
         session, known = SparkSession._instantiatedSession, self._known
         self._known = session

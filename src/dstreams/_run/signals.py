@@ -78,7 +78,7 @@ class Signals:
         self._settled = threading.Event()
         self._main = threading.Lock()  # whether the main thread waits for the end or knows of it; no handler takes it
         self._here = False
-        self._told = False
+        self._notified = False
 
     def install(self) -> None:
         """Take the signals over, where nobody else has; call it when the query runs."""
@@ -116,18 +116,18 @@ class Signals:
         try:
             yield
         except BaseException:
-            self._leave(told=self._asked)
+            self._leave(notified=self._asked)
             raise
-        self._leave(told=self._ended())
-        if self._told:
+        self._leave(notified=self._ended())
+        if self._notified:
             if self._asked and self._previous:
                 self._settled.wait()
             self.uninstall()
 
-    def _leave(self, told: bool) -> None:
+    def _leave(self, notified: bool) -> None:
         with self._main:
             self._here = False
-            self._told = self._told or told
+            self._notified = self._notified or notified
 
     # ------------------------------------------------------------------ handlers
 
@@ -167,7 +167,7 @@ class Signals:
     def _end(self, number: int) -> None:
         if self._aborting:
             self._die(number)
-        elif not self._told:
+        elif not self._notified:
             raise SystemExit(0)
 
     def _die(self, number: int) -> None:
@@ -191,17 +191,17 @@ class Signals:
     def _finish(self, number: int) -> None:
         """Finish the running batch, then end the program with 0, by itself if it waits for that."""
         log.info("%s: ending with the batch of this interval", signal.Signals(number).name)
-        levels = self._hush()
-        self._quietly(lambda: self._stop(True))
+        levels = self._mute()
+        self._ignoring_errors(lambda: self._stop(True))
         if self._aborting:
             return
         with self._main:
-            here = self._here or self._told
+            here = self._here or self._notified
         if not here and self._previous:
             if threading.main_thread().is_alive():
                 self._wake(number)
             threading.main_thread().join()  # what the program does while it unwinds may need the SparkContext
-        self._quietly(self._sc.stop)
+        self._ignoring_errors(self._sc.stop)
         for logger, level in levels.items():
             if level is not None:
                 set_level(self._sc, logger, level)
@@ -211,22 +211,22 @@ class Signals:
     def _abort(self, number: int) -> None:
         """Stop at once, then end the program as the signal does without us."""
         log.info("%s: ending at once", signal.Signals(number).name)
-        self._hush()
-        stopping = threading.Thread(target=self._quietly, args=(lambda: self._stop(False),), daemon=True)
+        self._mute()
+        stopping = threading.Thread(target=self._ignoring_errors, args=(lambda: self._stop(False),), daemon=True)
         stopping.start()
         stopping.join(_IMMEDIATE_SECONDS)
         if stopping.is_alive():
-            self._quietly(self._silence)  # the batch loses this process, and the JVM would print where
+            self._ignoring_errors(self._mute_jvm)  # the batch loses this process, and the JVM would print where
         else:
-            self._quietly(self._sc.stop)
+            self._ignoring_errors(self._sc.stop)
         self._remove_hook()
         self._wake(number)
 
-    def _hush(self) -> dict[str, str | None]:
+    def _mute(self) -> dict[str, str | None]:
         """Keep Spark from warning of what an end brings with it; return the levels before."""
         return {logger: set_level(self._sc, logger, "ERROR") for logger in _NOISY}
 
-    def _silence(self) -> None:
+    def _mute_jvm(self) -> None:
         """Let the JVM print nothing any more: neither its log, nor what a thread ends with."""
         set_level(self._sc, "", "OFF")
         jvm: Any = self._sc._jvm
@@ -240,7 +240,7 @@ class Signals:
             signal.pthread_kill(main, number)
 
     @staticmethod
-    def _quietly(action: Callable[[], Any]) -> None:
+    def _ignoring_errors(action: Callable[[], Any]) -> None:
         try:
             action()
         except Exception as error:  # the JVM is gone: what was to be stopped has stopped
@@ -285,7 +285,7 @@ class Signals:
             self._asked = self._aborting = True
             self._requests.put((self._abort, signal.SIGTERM))
         else:  # Ctrl-C, which this process has got too
-            self._quietly(lambda: self._stop(False))
+            self._ignoring_errors(lambda: self._stop(False))
             return
         if not self._previous:  # the main thread is not ours to end, but must not live on without its JVM
             self._settled.wait()

@@ -91,7 +91,7 @@ def _has_sinks(sc: SparkContext) -> bool:
 def _passed_on(event: str, getter: str) -> Callable[[StreamingPage, Any], None]:
     """A listener's method that tells Spark's own listener the same, in objects of the JVM."""
 
-    def tell(page: StreamingPage, told: Any) -> None:
+    def forward(page: StreamingPage, event_info: Any) -> None:
         if page._left_out:
             return
         made: dict[str, Callable[[Any], Any]] = {
@@ -99,16 +99,16 @@ def _passed_on(event: str, getter: str) -> Callable[[StreamingPage, Any], None]:
             "outputOperationInfo": page._output,
             "receiverInfo": page._receiver,
         }
-        value = getattr(told, getter)()
+        value = getattr(event_info, getter)()
         try:
             value = made[getter](value) if getter in made else value
             getattr(page._progress, f"on{event}")(page._new(f"{_EVENT}{event}", value))
-        except Exception as error:  # a page that is not told everything would show what is wrong
+        except Exception as error:  # a page that does not get everything would show what is wrong
             page._left_out = True
             _say_left_out(_first_line(error))
             page.close()
 
-    return tell
+    return forward
 
 
 class StreamingPage(Observer):
@@ -157,7 +157,7 @@ class StreamingPage(Observer):
             if directory is not None:
                 conf.set(_DIRECTORY, directory)
 
-    def mark(self, time_ms: int, output: int) -> None:
+    def label_jobs(self, time_ms: int, output: int) -> None:
         """Let the jobs that this thread starts from now on be those of an output of a batch."""
         self._jsc.setLocalProperty(_BATCH_TIME, str(time_ms))
         self._jsc.setLocalProperty(_OUTPUT, str(output))

@@ -35,7 +35,7 @@ class Waiting:
         self._since: float | None = None
         self._said: str | None = None
 
-    def look(self, status: str) -> None:
+    def observe(self, status: str) -> None:
         """Note the status of the query, as Spark words it."""
         found = (source.waits(status) for source in self._sources)
         text = next((text for text in found if text is not None), None)

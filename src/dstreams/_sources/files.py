@@ -94,7 +94,7 @@ class _Directory(NativeSource):
     def _columns(self) -> list[str]:
         raise AssertionError("each kind of directory names its columns")
 
-    def told(self, read: Read) -> tuple[int, str] | None:
+    def input_info(self, read: Read) -> tuple[int, str] | None:
         """No count, as on the old engine, and the names of the files."""
         before, at = (-1 if text is None else int(json.loads(text)["logOffset"]) for text in read.span())
         names = [unquote(entry["path"]) for entry in read.entries(before + 1, at)]
@@ -104,7 +104,7 @@ class _Directory(NativeSource):
         """When the stream was defined: files that came while no program ran are newer than that."""
         return {"created_ms": self._created_ms}
 
-    def go_on(self, facts: dict[str, Any]) -> None:
+    def resume(self, facts: dict[str, Any]) -> None:
         """Read what is newer than the earlier stream."""
         self._created_ms = facts["created_ms"]
 

@@ -90,7 +90,7 @@ class Source(ABC):
     def completed(self, sc: SparkContext, read: Read) -> None:  # noqa: B027 - most have nothing to do
         """Note that the outputs of a batch have run."""
 
-    def told(self, read: Read) -> tuple[int, str] | None:
+    def input_info(self, read: Read) -> tuple[int, str] | None:
         """Count of the records of a batch, and a description of what they are, for listeners.
 
         None where its reader counts them, or where there is nothing to tell.
@@ -112,7 +112,7 @@ class Source(ABC):
         """What the source has to remember beyond its offset when a new program goes on with it; for JSON."""
         return {}
 
-    def go_on(self, facts: dict[str, Any]) -> None:  # noqa: B027 - most have nothing to take over
+    def resume(self, facts: dict[str, Any]) -> None:  # noqa: B027 - most have nothing to take over
         """Take over what the source of an earlier program had to remember."""
 
 

@@ -310,7 +310,7 @@ class KafkaSource(NativeSource):
             if new := {part: offset for part, offset in at.items() if before.get(part) != offset}:
                 self.committer.commit(sc, new)
 
-    def told(self, read: Read) -> tuple[int, str] | None:
+    def input_info(self, read: Read) -> tuple[int, str] | None:
         """Count of the records, and the ranges in the old engine's words."""
         ranges = ranges_between(*map(parse_offsets, read.span()))
         lines = [

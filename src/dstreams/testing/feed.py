@@ -31,7 +31,7 @@ class Feed:
         self._batches: dict[int, list[Any]] = {}
         self._next = 0
 
-    def go_on(self, position: int) -> None:
+    def resume(self, position: int) -> None:
         """Let the next batch be the one with that number; where a program begins anew, the old ones are gone."""
         if position == 0:
             self._batches.clear()
@@ -87,7 +87,7 @@ class FedSource(DriverSource):
     def reader(self, start: Start, sc: SparkContext) -> QueueReader:
         """Make what gives the feed's records to the query."""
         assert self.feed is not None
-        self.feed.go_on(count(start.position))
+        self.feed.resume(count(start.position))
         return QueueReader(self.describe(), lambda n: self._element(sc, n))
 
     def hand_over(self, rdd: RDD[Any], read: Read) -> RDD[Any]:

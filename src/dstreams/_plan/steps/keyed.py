@@ -59,7 +59,7 @@ class KeyedState:
     Parameters
     ----------
     bucket : Bucket
-        Where they are stored; its :attr:`~Bucket.remember` belongs to this class.
+        Where they are stored; its :attr:`~Bucket.cached` belongs to this class.
 
     Attributes
     ----------
@@ -70,8 +70,8 @@ class KeyedState:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        memory = bucket.remember if isinstance(bucket.remember, _Memory) else _Memory()
-        bucket.remember = None
+        memory = bucket.cached if isinstance(bucket.cached, _Memory) else _Memory()
+        bucket.cached = None
         entries = self._entries()
         known = len(memory.tokens)
         if [entry.token for entry in entries[:known]] != memory.tokens:
@@ -119,7 +119,7 @@ class KeyedState:
                 data = _written([(key, values[key]) for key in put], removed)
                 self._bucket.add(_LOG, data, len(put) + len(removed))
         self._memory.tokens = [entry.token for entry in self._entries()]
-        self._bucket.remember = self._memory
+        self._bucket.cached = self._memory
 
     def _snapshot(self) -> None:
         self._bucket.drop(lambda entry: entry.label in (_SNAPSHOT, _LOG))

@@ -59,9 +59,9 @@ class ReducedWindow(Step):
             return Chunks([])
         start = time.now_ms - self._window_ms
         if self._window_ms < _INCREMENTAL * self._slide_ms:
-            if bucket.note is not None:  # until now the window had more slides, and a result that is not kept up now
+            if bucket.header is not None:  # until now the window had more slides, and a result that is not kept up now
                 bucket.drop(lambda entry: type(entry.label) is not int)
-                bucket.note = None
+                bucket.header = None
             values = self._reduced(bucket, start, time.now_ms)
             self._filter(values, list(values))
             out = Chunks.of(values.items())
@@ -70,14 +70,14 @@ class ReducedWindow(Step):
             put, removed = self._slide(bucket, state.values, time.now_ms)
             out = Chunks.of(state.values.items())
             state.save(put, removed)
-            bucket.note = time.now_ms if bucket.entries else None
+            bucket.header = time.now_ms if bucket.entries else None
         bucket.drop(lambda entry: type(entry.label) is int and entry.label <= start)
         return out
 
     def _slide(self, bucket: Bucket, values: dict[Any, Any], now: int) -> tuple[list[Any], list[Any]]:
         """Take off what has left the window since the last result, and add what has come."""
         start = now - self._window_ms
-        last = start if bucket.note is None else bucket.note
+        last = start if bucket.header is None else bucket.header
         touched: dict[Any, None] = {}
         # Everything that is stored until the last result is in it, however long the window was then. A late batch
         # may jump over data that come and leave between two results: they are never added.

@@ -33,7 +33,7 @@ class Window(Step):
     def run(self, bucket: Bucket, records: Iterable[Any], time: BatchTime) -> Chunks:
         """Store the batch's records; give all of the window where the slide is due, oldest first."""
         start = time.now_ms - self._window_ms
-        kept: dict[bytes, list[bytes]] = bucket.remember or {}
+        kept: dict[bytes, list[bytes]] = bucket.cached or {}
         if time.due(self._parent_slide_ms) and self._window_ms > 0:
             fresh = Chunks.of(records).chunks
             if fresh:
@@ -45,5 +45,5 @@ class Window(Step):
             if entry.token not in kept:
                 kept[entry.token] = pickle.loads(bucket.read(entry))
             window += kept[entry.token]
-        bucket.remember = {entry.token: kept[entry.token] for entry in bucket.entries if entry.token in kept}
+        bucket.cached = {entry.token: kept[entry.token] for entry in bucket.entries if entry.token in kept}
         return Chunks(window)

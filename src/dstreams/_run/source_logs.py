@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from dstreams._run.files import Files
     from dstreams._run.layout import Layout
 
-__all__ = ["Reads"]
+__all__ = ["SourceLogs"]
 
 
-class Reads:
+class SourceLogs:
     """Offsets and logs of the sources of one query.
 
     Parameters
