@@ -12,7 +12,6 @@ SINCE = {
     "dstreams.flume": "0.1.0",
     "dstreams.kafka": "0.1.0",
     "dstreams.listener": "0.1.0",
-    "dstreams.mqtt": "0.1.0",
     "dstreams.receiver": "0.1.0",
     "dstreams.util": "0.1.0",
     "dstreams.kinesis.InitialPositionInStream": "0.1.0",
@@ -89,11 +88,6 @@ REMOVED = [
             ),
             ("utf8_decoder", "(s)"),
         ],
-    ),
-    (
-        "MQTT: `pyspark.streaming.mqtt`, Spark 1.4 to 1.6",
-        "dstreams.mqtt",
-        [("MQTTUtils.createStream", f"(ssc, brokerUrl, topic, {_LEVEL})")],
     ),
 ]
 """Utilities that PySpark had: title, module of this package, and names with their signatures then."""

@@ -19,7 +19,6 @@ _MODULES = {
     "pyspark.streaming.flume": "dstreams.flume",
     "pyspark.streaming.kafka": "dstreams.kafka",
     "pyspark.streaming.kinesis": "dstreams.kinesis",
-    "pyspark.streaming.mqtt": "dstreams.mqtt",
 }
 _ABSENT = object()
 _saved: dict[str, object] = {}

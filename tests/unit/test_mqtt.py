@@ -1,16 +1,13 @@
-"""MQTT on a real broker: the receiver as a query would start it."""
+"""The example of an MQTT receiver on a real broker, as a query would start it."""
 
 from __future__ import annotations
 
-import pickle
-import sys
 from itertools import count
 
 import pytest
+from examples.mqtt_receiver import MQTTReceiver
 
 from dstreams._sources.receiver import Settings
-from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
-from dstreams.mqtt import MQTTReceiver, MQTTUtils
 from tests.mqtt_broker import PASSWORD, USER, Mosquitto
 from tests.unit.receivers import custom, taken, until
 
@@ -21,8 +18,8 @@ def broker(tmp_path):
         yield running
 
 
-def receiver(broker, topic, login=(None, None)):
-    return custom(MQTTReceiver("tcp", "127.0.0.1", broker.port, topic, login), Settings(0.1, 0.01))
+def receiver(broker, topic, *login):
+    return custom(MQTTReceiver(broker.url, topic, *login), Settings(0.1, 0.01))
 
 
 def test_messages(broker, run, tmp_path):
@@ -53,10 +50,10 @@ def test_broker_that_goes_and_comes_back(broker, run):
 
 def test_password(tmp_path, run):
     with Mosquitto(tmp_path, closed=True) as broker:
-        wrong, status = run(receiver(broker, "t", (USER, "wrong")))
+        wrong, status = run(receiver(broker, "t", USER, "wrong"))
         until(lambda: any("refuses the connection" in text for text in status.texts("resumed")))
         assert "wrong" not in repr(status.said)
-        right, _ = run(receiver(broker, "t", (USER, PASSWORD)))
+        right, _ = run(receiver(broker, "t", USER, PASSWORD))
         until(lambda: _listens(broker, right, "t"))
         assert taken(wrong) == []
 
@@ -71,13 +68,6 @@ def _listens(broker, reader, topic):
 _numbers = count()
 
 
-class Context:
-    """Stands in for the StreamingContext."""
-
-    def receiverStream(self, receiver):
-        return pickle.loads(pickle.dumps(receiver))
-
-
 @pytest.mark.parametrize(
     ("url", "address"),
     [
@@ -86,25 +76,11 @@ class Context:
     ],
 )  # fmt: skip
 def test_addresses(url, address):
-    assert MQTTUtils.createStream(Context(), url, "t")._address == address
+    made = MQTTReceiver(url, "t")
+    assert (made.host, made.port) == address
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "text"),
-    [
-        ((None, "t"), DStreamTypeError, "brokerUrl must be a str"),
-        (("tcp://h:1", 1), DStreamTypeError, "topic must be a str"),
-        (("h:1883", "t"), DStreamValueError, "an address such as tcp://host:1883, got 'h:1883'"),
-        (("http://h", "t"), DStreamValueError, "an address such as"),
-        (("tcp://h:many", "t"), DStreamValueError, "an address such as"),
-    ],
-)
-def test_arguments(arguments, error, text):
-    with pytest.raises(error, match=text):
-        MQTTUtils.createStream(Context(), *arguments)
-
-
-def test_client_that_is_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(DStreamStateError, match=r"pip install 'dstreams\[mqtt\]'"):
-        MQTTUtils.createStream(Context(), "tcp://h:1", "t")
+@pytest.mark.parametrize("url", ["h:1883", "http://h"])
+def test_what_is_no_address(url):
+    with pytest.raises(ValueError, match="an address such as tcp://host:1883"):
+        MQTTReceiver(url, "t")

@@ -40,7 +40,6 @@ from pyspark.streaming.util import rddToFileName
 from pyspark.streaming.kinesis import KinesisUtils, InitialPositionInStream
 from pyspark.streaming.kafka import KafkaUtils, TopicAndPartition, OffsetRange
 from pyspark.streaming.flume import FlumeUtils
-from pyspark.streaming.mqtt import MQTTUtils
 import pyspark.streaming.util as u
 import pyspark.streaming.dstream
 import importlib
@@ -53,7 +52,13 @@ assert u.rddToFileName is rddToFileName and rddToFileName("a", None, 1) == "a-1"
 assert issubclass(TransformedDStream, DStream)
 assert pyspark.streaming.dstream is dstreams.dstream
 assert KinesisUtils.__module__ == "dstreams.kinesis.streams"
-assert KafkaUtils.__module__ == "dstreams.kafka.streams" and MQTTUtils.__module__ == "dstreams.mqtt"
+assert KafkaUtils.__module__ == "dstreams.kafka.streams"
+try:
+    import pyspark.streaming.mqtt
+except ModuleNotFoundError as error:
+    assert "examples/mqtt_receiver.py" in str(error)
+else:
+    raise AssertionError("there is no MQTT in the package")
 try:
     FlumeUtils.createPollingStream(None, [("localhost", 1)])
 except NotImplementedError as error:

@@ -37,9 +37,8 @@ def test_the_names_of_old_connectors_are_found_in_a_worker() -> None:
         import sys
         import pyspark.streaming.kafka, dstreams.kafka
         from pyspark.streaming.flume import FlumeUtils
-        from pyspark.streaming.mqtt import MQTTUtils
         assert pyspark.streaming.kafka.KafkaUtils is dstreams.kafka.KafkaUtils
-        assert FlumeUtils.__module__ == "dstreams.flume.streams" and MQTTUtils.__module__ == "dstreams.mqtt"
+        assert FlumeUtils.__module__ == "dstreams.flume.streams"
         assert "dstreams" not in pyspark.streaming.__file__, "what PySpark has stays as it is"
         try:
             import pyspark.streaming.absent

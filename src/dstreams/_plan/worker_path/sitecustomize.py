@@ -79,7 +79,7 @@ class _OldNames(MetaPathFinder):
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         parent, _, name = fullname.rpartition(".")
-        if parent != "pyspark.streaming" or name not in ("flume", "kafka", "kinesis", "mqtt"):
+        if parent != "pyspark.streaming" or name not in ("flume", "kafka", "kinesis"):
             return None
         return spec_from_loader(fullname, _Alias(f"dstreams.{name}"))
 
