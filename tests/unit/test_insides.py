@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pyspark import SparkConf
 from dstreams import DStream, StreamingContext
 from dstreams._run.launch import launching
 from dstreams.errors import DStreamTypeError, DStreamValueError
+from dstreams.kafka import kafka_package
 
 
 def bare(kind: type[Any]) -> Any:
@@ -77,7 +79,7 @@ def test_the_old_connector_to_kafka(monkeypatch, arguments, conf):
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", arguments)
     settings = SparkConf(loadDefaults=False, _jvm=None)
     settings.setAll(list(conf.items()))
-    new = r"spark-sql-kafka-0-10_2\.13:4"
+    new = re.escape(kafka_package())
     with pytest.raises(DStreamValueError, match=f"spark-streaming-kafka.* has no Kafka .*--packages .*{new}"):
         StreamingContext(settings, 1)
 
