@@ -57,12 +57,13 @@ coverage: $(READY) $(JARS) $(CLASSES) $(BROWSER) ## run the same tests as `make 
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-# In the order of examples/README.md. Kafka's needs a broker: tests/programs/test_examples.py has one.
+# In the order of examples/README.md. Kafka's and MQTT's need a broker: tests/programs/test_examples.py has them.
 EXAMPLES := main_job first_steps running_totals windows sessions own_receiver step_by_step
 examples: $(READY) $(JARS) ## run the examples
 	@$(WITH_JAVA) for name in $(EXAMPLES); do \
 		echo "\$$ python examples/$$name.py"; $(PY) examples/$$name.py || exit 1; done
-	@$(WITH_JAVA) $(PY) -m pytest -q examples tests/programs/test_examples.py::test_kafka_wordcount
+	@$(WITH_JAVA) $(PY) -m pytest -q examples \
+		tests/programs/test_examples.py::test_kafka_wordcount tests/programs/test_examples.py::test_mqtt_receiver
 
 docs: $(READY) ## write docs/compatibility.md from the code
 	$(PY) tools/compatibility.py

@@ -1,9 +1,6 @@
-"""The messages of an MQTT broker: a receiver of one's own that loses none. Copy the class into your program.
+"""MQTT, which `pyspark.streaming.mqtt` had until Spark 1.6: a receiver to copy. Needs paho-mqtt.
 
-pip install paho-mqtt; python examples/mqtt_receiver.py tcp://host:1883 sensors/+
-
-PySpark had this until 1.6: MQTTUtils.createStream(ssc, brokerUrl, topic) becomes
-ssc.receiverStream(MQTTReceiver(brokerUrl, topic)).
+python examples/mqtt_receiver.py tcp://host:1883 'sensors/+' /tmp/mqtt    # stop it, send something, and start it again
 """
 
 import sys
@@ -16,68 +13,83 @@ from pyspark import SparkContext
 from dstreams import StreamingContext
 from dstreams.receiver import Receiver
 
-PORTS = {"tcp": 1883, "mqtt": 1883, "ssl": 8883, "tls": 8883, "mqtts": 8883, "ws": 80, "wss": 443}
+WAYS = {
+    # Port, transport, and whether there is TLS.
+    "tcp": (1883, "tcp", False),
+    "mqtt": (1883, "tcp", False),
+    "ssl": (8883, "tcp", True),
+    "mqtts": (8883, "tcp", True),
+    "ws": (80, "websockets", False),
+    "wss": (443, "websockets", True),
+}
 
 
 class MQTTReceiver(Receiver):
-    """Subscribes to a topic with quality of service 1; a message is acknowledged when it is stored.
+    """Acknowledges a message when it is stored: in a program with a checkpoint directory, in the write-ahead log.
 
-    With a checkpoint directory, stored means in the write-ahead log. After a connection has ended, dstreams starts the
-    receiver again.
+    With a client id, which no other client may have, the broker keeps what comes while the program is down, and sends
+    again what was not acknowledged.
     """
 
-    def __init__(self, url, topic, username=None, password=None):
+    def __init__(self, url, topic, username=None, password=None, client_id=""):
         super().__init__()
         parts = urlsplit(url)
-        if parts.scheme not in PORTS or not parts.hostname:
-            raise ValueError(f"the broker must be an address such as tcp://host:1883, got {url!r}")
-        self.scheme, self.host, self.port = parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme]
-        self.topic, self.username, self.password = topic, username, password
+        port, self.transport, self.tls = WAYS[parts.scheme]
+        self.address = parts.hostname, parts.port or port
+        self.url, self.topic, self.login, self.client_id = url, topic, (username, password), client_id
 
     def __str__(self):
-        return f"MQTT {self.scheme}://{self.host}:{self.port}, {self.topic}"
+        return f"MQTT {self.url}, {self.topic}"
 
     def onStart(self):
-        transport = "websockets" if self.scheme in ("ws", "wss") else "tcp"
-        client = Client(CallbackAPIVersion.VERSION2, transport=transport, manual_ack=True)
-        if self.username is not None:
-            client.username_pw_set(self.username, self.password)
-        if self.scheme in ("ssl", "tls", "mqtts", "wss"):
-            client.tls_set()
-        client.on_connect = self.connected
-        client.on_message = self.message
-        client.on_disconnect = self.disconnected
-        client.connect(self.host, self.port)
-        self.client = client
-        client.loop_start()
+        self.client = Client(
+            CallbackAPIVersion.VERSION2,
+            self.client_id,
+            clean_session=not self.client_id,
+            transport=self.transport,
+            manual_ack=True,
+        )
+        self.client.username_pw_set(*self.login)
+        if self.tls:
+            self.client.tls_set()
+        self.client.on_connect = self.connected
+        self.client.on_message = self.take
+        self.client.on_disconnect = self.disconnected
+        self.client.reconnect_delay_set(max_delay=2)
+        self.client.connect(*self.address)  # if nobody answers, the receiver is started again 2 s later
+        self.client.loop_start()  # a thread, which also connects again
 
     def onStop(self):
-        client = self.__dict__.pop("client", None)
-        if client is not None:
-            client.on_disconnect = None
-            client.disconnect()
-            client.loop_stop()
+        self.client.disconnect()
+        self.client.loop_stop()
 
-    def connected(self, client, _userdata, _flags, reason, _properties):
+    def connected(self, client, userdata, flags, reason, properties):
         if reason.is_failure:
-            client.on_disconnect = None  # the client would try again at once
-            self.restart(f"{self.host}:{self.port} refuses the connection: {reason}")
+            self.reportError(f"{self.url} refuses the connection: {reason}")
         else:
             client.subscribe(self.topic, qos=1)
 
-    def message(self, client, _userdata, message):
-        self.store([message.payload.decode("utf-8", "replace")])  # a list: returns when it is stored
+    def take(self, client, userdata, message):
+        self.store([message.payload.decode("utf-8", "replace")])  # a list: its records are in the log on return
         client.ack(message.mid, message.qos)
 
-    def disconnected(self, client, _userdata, _flags, reason, _properties):
-        client.on_disconnect = None
-        self.restart(f"the connection to {self.host}:{self.port} ended: {reason}")
+    def disconnected(self, client, userdata, flags, reason, properties):
+        if reason.is_failure:
+            self.reportError(f"the connection to {self.url} ended: {reason}")
 
 
 if __name__ == "__main__":
-    sc = SparkContext("local[2]", "MQTT")
-    sc.setLogLevel("ERROR")
-    ssc = StreamingContext(sc, 1)
-    ssc.receiverStream(MQTTReceiver(*sys.argv[1:])).pprint()
+    url, topic, directory = sys.argv[1:4]
+
+    def program():
+        sc = SparkContext("local[2]", "MQTT")
+        sc.setLogLevel("ERROR")
+        ssc = StreamingContext(sc, 1)
+        ssc.checkpoint(directory)
+        ssc.receiverStream(MQTTReceiver(url, topic, client_id="mqtt_receiver.py")).pprint()
+        return ssc
+
+    ssc = StreamingContext.getOrCreate(directory, program)
     ssc.start()
-    ssc.awaitTermination()
+    ssc.awaitTerminationOrTimeout(15)
+    ssc.stop(stopGraceFully=True)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.kafka_broker import CONNECTOR
+from tests.mqtt_broker import Mosquitto
 from tests.programs.program import SUBMIT, Program
 from tests.programs.test_running import PROJECT
 
@@ -68,3 +69,14 @@ def test_kafka_wordcount(tmp_path, broker):
     )  # fmt: skip
     assert {"('to', 6)", "('be', 6)"} <= set(program.lines), program.report()
     assert any(line.startswith(f"OffsetRange(topic: {topic}") for line in program.lines), program.report()
+
+
+@pytest.mark.slow
+def test_mqtt_receiver(tmp_path):
+    """What comes while the program is down is there at its next start."""
+    with Mosquitto(tmp_path) as broker:
+        arguments = (broker.url, "sensors/+", str(tmp_path / "program"))
+        run(tmp_path, "mqtt_receiver.py", *arguments)
+        broker.publish("sensors/1", "meanwhile")
+        program = run(tmp_path, "mqtt_receiver.py", *arguments)
+    assert "meanwhile" in program.lines, program.report()

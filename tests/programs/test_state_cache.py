@@ -25,7 +25,7 @@ def update(new, old):
     from dstreams._plan import operator
 
     count, _ = old or (0, "")
-    return count + len(new), f"{os.getpid()}:{operator._remembered.length}:" + "x" * 500
+    return count + len(new), f"{os.getpid()}:{operator._cache.length}:" + "x" * 500
 
 
 def look(rdd):
