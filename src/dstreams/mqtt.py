@@ -2,7 +2,7 @@
 
 raise ModuleNotFoundError(
     "pyspark.streaming.mqtt: MQTT is a receiver of the program's own. Copy the class MQTTReceiver from dstreams' "
-    "examples/mqtt_receiver.py, and write ssc.receiverStream(MQTTReceiver(brokerUrl, topic, client_id=...)) in the place of "
-    "MQTTUtils.createStream(ssc, brokerUrl, topic).",
+    "examples/mqtt_receiver.py, and write ssc.receiverStream(MQTTReceiver(brokerUrl, topic)) in the place of "
+    "MQTTUtils.createStream(ssc, brokerUrl, topic). With a client_id, the broker keeps what comes meanwhile.",
     name="pyspark.streaming.mqtt",
 )
