@@ -62,9 +62,11 @@ def program_file(directory: Path) -> Path:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file as somebody would who does not care for Hadoop's checksums."""
-    path.write_bytes(data)
+    """Write a file as somebody would who does not care for Hadoop's checksums; at once, as drivers do."""
     (path.parent / f".{path.name}.crc").unlink(missing_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(data)
+    new.replace(path)
 
 
 def edit_header(directory: Path, **fields: Any) -> None:

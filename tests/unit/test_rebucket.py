@@ -21,7 +21,7 @@ KEYS = st.one_of(
 )
 
 
-def made(values: dict[Any, Any], batches: dict[int, list[Any]], state: str, note: Any = None) -> Slots:
+def made(values: dict[Any, Any], batches: dict[int, list[Any]], state: str, header: Any = None) -> Slots:
     """A bucket as steps leave it."""
     pages = MemoryPages()
     bucket = Bucket(pages, 4)
@@ -31,7 +31,7 @@ def made(values: dict[Any, Any], batches: dict[int, list[Any]], state: str, note
     keyed = KeyedState(bucket)
     keyed.values.update(values)
     keyed.save(list(values), [])
-    bucket.header = note
+    bucket.header = header
     bucket.close()
     return {slot: data for (_, slot), data in pages.slots.items()}
 
@@ -89,8 +89,8 @@ def test_states_of_mapWithState_stay_in_order_of_their_last_use():
     assert used == sorted(used) and len(used) == 10
 
 
-def test_the_note_goes_to_every_bucket_that_has_anything():
+def test_the_header_goes_to_every_bucket_that_has_anything():
     """The time of the last result of a reduced window; a bucket that had nothing then has none."""
-    old = [made({"a": 1}, {1000: [("a", 1)]}, "ReducedWindow", note=1000), made({}, {}, "ReducedWindow")]
+    old = [made({"a": 1}, {1000: [("a", 1)]}, "ReducedWindow", header=1000), made({}, {}, "ReducedWindow")]
     new = [read_slots("ReducedWindow", slots) for slots in spread(old, 3, "ReducedWindow")]
-    assert {(bool(len(content)), content.note) for content in new} == {(True, 1000), (False, None)}
+    assert {(bool(len(content)), content.header) for content in new} == {(True, 1000), (False, None)}
