@@ -123,7 +123,7 @@ dist: $(READY_DEV) ## build the wheel, the sdist, and dstreams.zip and run_dstre
 	cp src/run_dstreams.py dist/
 
 clean: ## remove build outputs and caches (not .venv, .jdk, .jars and .cache)
-	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	rm -rf spark-warehouse metastore_db derby.log artifacts checkpoint
 	find . -name __pycache__ -type d ! -path './.venv/*' -prune -exec rm -rf {} +
 

@@ -34,6 +34,8 @@ class MQTTReceiver(Receiver):
     def __init__(self, url, topic, username=None, password=None, client_id=""):
         super().__init__()
         parts = urlsplit(url)
+        if parts.scheme not in WAYS or not parts.hostname:
+            raise ValueError(f"the broker must be an address such as tcp://host:1883, got {url!r}")
         port, self.transport, self.tls = WAYS[parts.scheme]
         self.address = parts.hostname, parts.port or port
         self.url, self.topic, self.login, self.client_id = url, topic, (username, password), client_id

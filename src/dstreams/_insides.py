@@ -6,7 +6,10 @@ from typing import Any, NoReturn
 
 from dstreams.errors import DStreamTypeError
 
-__all__ = ["GIVE_RDDS", "Inside", "lacking"]
+__all__ = ["GIVE_RDDS", "KAFKA_PACKAGE", "Inside", "lacking"]
+
+KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13"
+"""Maven coordinates, without the version, of the connector that is there in the place of the old engine's."""
 
 GIVE_RDDS = "give RDDs to a stream with ssc.queueStream(...), or records with ssc.receiverStream(...)"
 _ADVICE = {

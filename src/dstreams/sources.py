@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyspark import RDD
 
+from dstreams._run.files import jvm_reason
 from dstreams._sources.custom import CustomSource
 from dstreams._sources.dataframe import DataFrameSource
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
@@ -93,10 +94,9 @@ def receiver_settings(builder: Builder) -> Settings:
             builder.parallelism,
         )
     except Exception as error:
-        reason = str(getattr(error, "java_exception", error)).splitlines()[0]
         raise DStreamValueError(
             "spark.streaming.receiverRestartDelay, blockInterval and receiver.maxRate: a time such as 200ms, or a "
-            f"number of records per second ({reason})"
+            f"number of records per second ({jvm_reason(error)})"
         ) from None
 
 

@@ -12,7 +12,7 @@ from dstreams._plan.steps.map_state import State
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamTypeError, DStreamValueError
 
-__all__ = ["State", "StateSpec", "initial_state"]
+__all__ = ["State", "StateSpec"]
 
 R = TypeVar("R")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -95,6 +96,24 @@ def test_more_and_fewer(names, program, spark_context, tmp_path):
     for name in expected:
         for batch in batches:
             assert found[name].get(batch) == expected[name].get(batch), (name, batch)
+
+
+@pytest.mark.slow
+def test_before_anything_was_committed(program, spark_context, tmp_path):
+    """The first batch, which is run again, makes as many partitions as were asked for."""
+    directory = tmp_path / "c"
+    run_for(program(directory, ["state"]), 1)
+    shutil.rmtree(directory / "commits")
+    shutil.rmtree(directory / "state")
+    for path in (directory / "offsets").iterdir():
+        if path.name not in ("0", ".0.crc"):
+            path.unlink()
+    collected.pop(f"{directory}/state")
+    repartition(spark_context, str(directory), 5)
+    run_for(program(directory), 2)
+    assert outputs(directory)["state"][2] == [("key-14", 2), ("key-15", 2), ("key-7", 1)]
+    stores = [path.name for path in (directory / "_dstreams/run-2/state/0").iterdir() if path.name.isdigit()]
+    assert sorted(stores) == list("01234")
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -26,21 +25,6 @@ def run(code: str) -> None:
 def test_sparks_processes_do_not_import_the_drivers_side() -> None:
     modules = ", ".join(f"dstreams.{module}" for module in IN_SPARKS_PROCESSES)
     run(f"import sys, {modules}\nassert not sys.modules.keys() & {{'dstreams.context', 'dstreams.dstream'}}")
-
-
-def test_the_core_does_not_import_the_connectors() -> None:
-    """Not inside of functions either; compat.py names them in a table."""
-    package = Path(dstreams.__file__).parent
-    connectors = ("kafka", "kinesis", "flume")
-    assert all((package / name / "__init__.py").exists() for name in connectors)
-    for file in package.rglob("*.py"):
-        if file.relative_to(package).parts[0] in connectors:
-            continue
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            names = [each.name for each in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
-            parent = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            imported = {part for name in parent + names for part in name.split(".")}
-            assert not imported.intersection(connectors), (file, node.lineno)
 
 
 def test_names_come_when_they_are_asked_for() -> None:

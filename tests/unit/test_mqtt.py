@@ -103,3 +103,9 @@ _numbers = count()
 )  # fmt: skip
 def test_addresses(url, address):
     assert MQTTReceiver(url, "t").address == address
+
+
+@pytest.mark.parametrize("url", ["h:1883", "http://h", "tcp://:1883"])
+def test_what_is_no_address(url):
+    with pytest.raises(ValueError, match="an address such as tcp://host:1883"):
+        MQTTReceiver(url, "t")

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["CACHE_BYTES", "CACHE_VARIABLE", "Bucket", "Entry", "Pages", "BucketCache"]
+__all__ = ["CACHE_BYTES", "CACHE_VARIABLE", "Bucket", "BucketCache", "Entry", "Pages"]
 
 _MANIFEST = -1
 CACHE_BYTES = 128 << 20
@@ -91,7 +91,7 @@ class Bucket:
         Where Spark keeps them.
     step : int
         Number of the step, the first half of every key.
-    remembered : object, optional
+    cached : object, optional
         What the step kept in :attr:`cached` when this worker ran it for this bucket the last time.
 
     Attributes
@@ -100,10 +100,10 @@ class Bucket:
         A small thing that the step keeps in the manifest.
     """
 
-    def __init__(self, pages: Pages, step: int, remembered: Any = None) -> None:
+    def __init__(self, pages: Pages, step: int, cached: Any = None) -> None:
         self._pages = pages
         self._step = step
-        self.cached = remembered
+        self.cached = cached
         row = pages.getValue((step, _MANIFEST))
         header, lines = pickle.loads(bytes(row[0])) if row is not None else (None, [])
         self.header: Any = header

@@ -135,11 +135,11 @@ class Pipe:
         addresses: Addresses = {
             op: bucket_ids(op, self.partitions) for op in (PASS, *self._exchanges.values())
         }  # fmt: skip
-        reads = [stage for stage in self._stages if isinstance(stage, Scan)]
+        scans = [stage for stage in self._stages if isinstance(stage, Scan)]
         starts = []
-        for read in reads:
-            rows = source_frame(read.source)  # first: a source may know only then how its rows are decoded
-            work = SourceFlow(read.source.decode, Flow(None, self._readers(read)), self.partitions, addresses)
+        for scan in scans:
+            rows = source_frame(scan.source)  # first: a source may know only then how its rows are decoded
+            work = SourceFlow(scan.source.decode, Flow(None, self._readers(scan)), self.partitions, addresses)
             starts.append(map_in_arrow(rows, work, PIPE, "source", functions))
         frame = reduce(DataFrame.union, starts)
         plan = uuid.uuid4().hex

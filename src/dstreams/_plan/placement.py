@@ -120,15 +120,15 @@ def _exchanges(graph: Graph, lifted: set[Node], shared: set[Node], context: Plan
                 later.add(node)
         leading = _leading_to_state(inside.keys())
         inside = {node: None for node in inside if node in leading}
-        handed = [node for node in live if node not in inside and any(node in reader.parents for reader in inside)]
-        rdds = {node: StreamingRDD(Scan(BatchInput(node)), context) for node in handed}
+        inputs = [node for node in live if node not in inside and any(node in reader.parents for reader in inside)]
+        rdds = {node: StreamingRDD(Scan(BatchInput(node)), context) for node in inputs}
         for node in inside:
             rdd = node.evaluate(None, *(rdds[parent] for parent in node.parents))
             assert isinstance(rdd, StreamingRDD)
             rdds[node] = rdd
         wanted = {output.node for output in graph.outputs} | {node for node in inside if node.storage_level}
         wanted |= {parent for node in live if node not in inside for parent in node.parents}
-        found.append(Placement(rdds, [node for node in inside if node in wanted], shared, handed))
+        found.append(Placement(rdds, [node for node in inside if node in wanted], shared, inputs))
         placed |= inside.keys()
     return found
 

@@ -193,9 +193,9 @@ class BatchSide:
     ----------
     reads : SourceLogs or None
         What the batches have read; set when the query starts.
-    tells : bool
+    reports_inputs : bool
         Whether batches look up what Spark's own sources have read, also where no listener of the program's asks for it.
-    mark : callable
+    label_jobs : callable
         ``(batch time in ms, number of an output)``: called before jobs of them start.
     """
 

@@ -8,7 +8,7 @@ import socket
 import uuid
 from typing import TYPE_CHECKING
 
-from dstreams._run.files import Files, jvm_reason
+from dstreams._run.files import Files, jvm_reason, local_path
 from dstreams._run.program import OURS, Program, read_program
 from dstreams._run.runs import Runs
 from dstreams.errors import CheckpointError, DStreamError, DStreamTypeError, DStreamValueError
@@ -16,7 +16,9 @@ from dstreams.errors import CheckpointError, DStreamError, DStreamTypeError, DSt
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["OWNER", "Ownership", "directory_name", "files_of", "open_directory", "read_directory"]
+__all__ = [
+    "Ownership", "directory_name", "driver_runs", "files_of", "last_driver", "open_directory", "read_directory",
+]  # fmt: skip
 
 try:
     import fcntl
@@ -181,3 +183,31 @@ class Ownership:
             if self._files.exists(OWNER):  # raises too, where the file system does not answer
                 raise
             return "an unknown process"
+
+
+def last_driver(files: Files) -> str:
+    """Which process runs on a directory, or was the last one."""
+    try:
+        return files.read(OWNER).decode().rpartition(", ")[0]
+    except Exception:  # it has just been made, or somebody has deleted it
+        return "an unknown process"
+
+
+def driver_runs(files: Files) -> bool | None:
+    """Whether a driver runs on a directory; None where that is not known.
+
+    A driver on a disk of this machine holds a lock. A shared one that is let go at once does not take it away.
+    """
+    path = local_path(files.root)
+    if path is None or fcntl is None:
+        return None
+    try:
+        with open(f"{path}/{OURS}/lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False

@@ -12,6 +12,7 @@ import pyspark
 from pyspark import SparkConf
 from pyspark.core import context as _context
 
+from dstreams._insides import KAFKA_PACKAGE
 from dstreams._run import class_archive
 from dstreams.errors import DStreamValueError
 
@@ -30,7 +31,6 @@ QUIET = {
 """Settings of a Spark of our own, which says nothing and is there for nobody else."""
 
 _OLD_KAFKA = re.compile(r"spark-streaming-kafka(-0-8)?(-assembly)?_2\.1\d[\w.:-]*")
-_NEW_KAFKA = f"org.apache.spark:spark-sql-kafka-0-10_2.13:{pyspark.__version__}"
 
 _spark: Any = _context
 """The module in which SparkContext looks for the function; it does not say so to type checkers."""
@@ -55,9 +55,10 @@ def launching(conf: SparkConf | None = None) -> Iterator[None]:
         asked += [conf.get("spark.jars.packages", "") or "", conf.get("spark.jars", "") or ""]
     for text in asked:
         if found := _OLD_KAFKA.search(text):
+            package = f"{KAFKA_PACKAGE}:{pyspark.__version__}"
             raise DStreamValueError(
                 f"{found[0]} is the connector of Spark's old engine, in which Python has no Kafka since Spark 3. "
-                f"Instead ask for Structured Streaming's: --packages {_NEW_KAFKA} (in PYSPARK_SUBMIT_ARGS or of "
+                f"Instead ask for Structured Streaming's: --packages {package} (in PYSPARK_SUBMIT_ARGS or of "
                 "spark-submit; the conf spark.jars.packages). The program itself stays as it is."
             )
     with class_archive.used(conf):

@@ -272,9 +272,8 @@ class Query:
             if self._page is not None:
                 self._bus.add(self._page)
                 self.batches.label_jobs = self._page.label_jobs
-                self.batches.reports_inputs = location.startswith(
-                    "file:"
-                )  # elsewhere each file that is read costs too much
+                # Elsewhere each file that is read costs too much.
+                self.batches.reports_inputs = location.startswith("file:")
                 for exchange in self.batches.exchanges:
                     exchange.label_jobs = self._page.label_jobs
             for reader in self._readers.values():

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 
 from dstreams._plan.identity import initial_id
-from dstreams._run.checkpoint import OWNER, files_of, read_directory
-from dstreams._run.files import jvm_reason, local_path
+from dstreams._run.checkpoint import driver_runs, files_of, last_driver, read_directory
+from dstreams._run.files import jvm_reason
 from dstreams._run.layout import TICK
-from dstreams._run.program import OURS
 from dstreams._run.query_log import QueryLog
 from dstreams._run.report_text import report_text, without_passwords
 from dstreams._run.runs import LOG, Runs, exchange_folder, folder_name
@@ -25,15 +24,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from dstreams._plan.identity import Operation
-    from dstreams._run.files import Files
     from dstreams._run.query_log import Offsets, Position
 
 __all__ = ["Report"]
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None  # type: ignore[assignment]
 
 _TRIES = 3
 """How often to read logs that do not fit together: a driver that runs may have written to one of them meanwhile."""
@@ -77,7 +70,7 @@ class Report:
         runs = Runs(files)
         assert runs.current is not None
         self._files = runs.files(runs.current)
-        running = _driver_runs(files)
+        running = driver_runs(files)
         self._position, *exchanges = self._positions(_TRIES)
         states = self._states(private_session(sc, files.root))
         known = [state for state in states.values() if "error" not in state]
@@ -86,7 +79,7 @@ class Report:
             "location": self._files.root,
             "previous": runs.previous and runs.files(runs.previous).root,
             "running": running,
-            "driver": _owner(files),
+            "driver": last_driver(files),
             **_progress(self._position, self._time),
             "total": {
                 "operations": len(states),
@@ -218,31 +211,3 @@ def _progress(position: Position | None, time_of: Callable[[Offsets], int | None
 
 def _exchange_time(offsets: Offsets) -> int | None:
     return next((int(offset) for offset in offsets.sources if offset is not None), None)
-
-
-def _owner(files: Files) -> str:
-    """Which process runs on a directory, or was the last one."""
-    try:
-        return files.read(OWNER).decode().rpartition(", ")[0]
-    except Exception:  # it has just been made, or somebody has deleted it
-        return "an unknown process"
-
-
-def _driver_runs(files: Files) -> bool | None:
-    """Whether a driver runs on a directory; None where that is not known.
-
-    A driver on a disk of this machine holds a lock. A shared one that is let go at once does not take it away.
-    """
-    path = local_path(files.root)
-    if path is None or fcntl is None:
-        return None
-    try:
-        with open(f"{path}/{OURS}/lock", "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    return False

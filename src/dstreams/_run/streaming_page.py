@@ -16,6 +16,7 @@ from py4j.java_gateway import JavaPackage
 from pyspark.find_spark_home import _find_spark_home
 
 from dstreams._java import java
+from dstreams._run.files import jvm_reason
 from dstreams._run.logs import set_level
 from dstreams._run.progress import BatchInfo, Observer, OutputInfo, ReceiverInfo
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
@@ -68,7 +69,7 @@ def streaming_page(sc: SparkContext, interval_ms: int, sources: Sequence[Source]
     try:
         return StreamingPage(sc, interval_ms, sources)
     except Exception as error:
-        _say_left_out(_first_line(error))
+        _say_left_out(jvm_reason(error))
         return None
 
 
@@ -76,10 +77,6 @@ def streaming_page(sc: SparkContext, interval_ms: int, sources: Sequence[Source]
 def _say_left_out(reason: str) -> None:
     """Say it once, however many contexts are started."""
     log.info("Spark's Streaming page, its REST API and its metrics are left out: %s", reason)
-
-
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "java_exception", error)).strip().partition("\n")[0]
 
 
 def _has_sinks(sc: SparkContext) -> bool:
@@ -105,7 +102,7 @@ def _passed_on(event: str, getter: str) -> Callable[[StreamingPage, Any], None]:
             getattr(page._progress, f"on{event}")(page._new(f"{_EVENT}{event}", value))
         except Exception as error:  # a page that does not get everything would show what is wrong
             page._left_out = True
-            _say_left_out(_first_line(error))
+            _say_left_out(jvm_reason(error))
             page.close()
 
     return forward
@@ -120,6 +117,9 @@ class StreamingPage(Observer):
         self._jsc = sc._jsc.sc()
         jssc = self._context(interval_ms)
         self._make_inputs(jssc, sources)
+        # Made once: each call of the JVM takes a part of a millisecond, and a batch makes many.
+        self._immutable = getattr(self._new("scala.Predef.Map"), "from")
+        self._empty_map, self._none = self._new("scala.Predef.Map").empty(), self._new("scala.Option.empty")
         for method in vars(StreamingPage):
             if method.startswith("on"):  # py4j cannot look at the listener's methods where one of these is missing
                 self._class(f"{_EVENT}{method.removeprefix('on')}")
@@ -227,14 +227,15 @@ class StreamingPage(Observer):
 
     def _option(self, value: Any) -> JavaObject:
         """What is not known yet is -1 or None."""
-        return self._new("scala.Option.empty") if value in (-1, None) else self._new("scala.Some", value)
+        return self._none if value in (-1, None) else self._new("scala.Some", value)
 
     def _map(self, entries: dict[Any, Any]) -> JavaObject:
+        if not entries:
+            return self._empty_map
         found = self._new("java.util.HashMap")
         for key, value in entries.items():
             found.put(key, value)
-        scala = self._new("scala.jdk.javaapi.CollectionConverters.asScala", found)
-        return getattr(self._new("scala.Predef.Map"), "from")(scala)
+        return self._immutable(self._new("scala.jdk.javaapi.CollectionConverters.asScala", found))
 
     def _metrics(self, method: str, source: JavaObject) -> None:
         system = self._call("org.apache.spark.SparkEnv", "metricsSystem", _METRICS, [], self._jsc.env())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -151,8 +151,11 @@ class Upgrade:
     # ------------------------------------------------------------------ offsets
 
     def _write(self, into: Files, batch: int, offsets: Offsets) -> None:
-        lines = self._translated(offsets)
-        into.write(f"offsets/{batch}", offsets.with_sources(lines).text().encode())
+        metadata = json.loads(offsets.metadata)
+        # Spark takes it from here; where nothing was committed the new program may have another number.
+        metadata["conf"]["spark.sql.shuffle.partitions"] = str(self.new.layouts[0].partitions)
+        written = replace(offsets, metadata=json.dumps(metadata), sources=self._translated(offsets))
+        into.write(f"offsets/{batch}", written.text().encode())
 
     def _translated(self, offsets: Offsets) -> list[str | None]:
         """Offsets of the new query's sources."""

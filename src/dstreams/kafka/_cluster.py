@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyspark
 from py4j.protocol import Py4JError, Py4JJavaError
 
+from dstreams._insides import KAFKA_PACKAGE
 from dstreams._java import java
 from dstreams.errors import DStreamStateError, DStreamValueError
 from dstreams.kafka._parameters import ConsumerParameters
@@ -36,7 +37,7 @@ def kafka_package(version: str = pyspark.__version__) -> str:
     version : str
         Version of Spark; by default that of the installed PySpark.
     """
-    return f"org.apache.spark:spark-sql-kafka-0-10_2.13:{version}"
+    return f"{KAFKA_PACKAGE}:{version}"
 
 
 def check_jars(sc: SparkContext, op: str) -> None:
