@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from dstreams import StateSpec, StreamingContext
+from dstreams._run import migration
 from dstreams._run.checkpoint import files_of, read_directory
 from dstreams._run.repartition import repartition
-from dstreams.errors import CheckpointError, DStreamValueError
+from dstreams.errors import CheckpointError, DStreamValueError, UpgradeError
 from tests.recovery.collect import attach, collected, run_for
 
 pytestmark = pytest.mark.recovery
@@ -114,6 +115,18 @@ def test_before_anything_was_committed(program, spark_context, tmp_path):
     assert outputs(directory)["state"][2] == [("key-14", 2), ("key-15", 2), ("key-7", 1)]
     stores = [path.name for path in (directory / "_dstreams/run-2/state/0").iterdir() if path.name.isdigit()]
     assert sorted(stores) == list("01234")
+
+
+@pytest.mark.slow
+def test_lost_state_is_noticed(program, spark_context, tmp_path, monkeypatch):
+    """What was repartitioned is counted before it takes the place of what was there."""
+    run_for(program(tmp_path / "c", ["state"]), 4)
+    whole = migration._repartitioned
+    monkeypatch.setattr(migration, "_repartitioned", lambda entries, *where: whole(entries.where("part = 0"), *where))
+    with pytest.raises(UpgradeError, match=r"'totals' has \d+ values and records, and of those \d+ were stored"):
+        repartition(spark_context, str(tmp_path / "c"), 5)
+    saved = read_directory(files_of(spark_context, str(tmp_path / "c")))
+    assert saved is not None and saved[0].parallelism == 2
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from dstreams._plan.bucket import Bucket
 from dstreams._plan.chunks import write_chunk
 from dstreams._plan.steps.keyed import KeyedState
 
-__all__ = ["Content", "Join", "Split", "read_slots"]
+__all__ = ["Content", "Slots", "join", "read_slots", "split"]
 
 _STEP = 0
 Slots = dict[int, bytes]
@@ -84,74 +84,63 @@ def read_slots(state: str, slots: Slots) -> Content:
     return content
 
 
-class Split:
-    """From an old bucket to its parts in the new ones.
+def split(
+    state: str, slots: Slots, partitions: int, route: Callable[[Any], int] | None
+) -> Iterator[tuple[int, Content]]:
+    """Take an old bucket apart: what each of the new partitions gets of it.
 
     Parameters
     ----------
     state : str
         Class of the step.
+    slots : dict of int to bytes
+        Its entries.
     partitions : int
         How many there will be.
     route : callable, optional
         Key to a number; None where records were dealt out evenly.
     """
-
-    def __init__(self, state: str, partitions: int, route: Callable[[Any], int] | None) -> None:
-        self._state = state
-        self._partitions = partitions
-        self._route = route
-
-    def __call__(self, slots: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Content]]:
-        """Give pairs of a partition and what it gets."""
-        whole = read_slots(self._state, dict(slots))
-        # All of them get the header, also those that get nothing else.
-        parts = [Content(whole.header) for _ in range(self._partitions)]
-        for key, value in whole.values:
-            parts[self._of(key)].values.append((key, value))
-        for time_ms, records in whole.batches.items():
-            for number, record in enumerate(records):
-                part = number % self._partitions if self._route is None else self._of(record[0])
-                parts[part].batches[time_ms].append(record)
-        yield from enumerate(parts)
-
-    def _of(self, key: Any) -> int:
-        assert self._route is not None, "values by key are never dealt out"
-        return self._route(key) % self._partitions
+    whole = read_slots(state, slots)
+    # All of them get the header, also those that get nothing else.
+    parts = [Content(whole.header) for _ in range(partitions)]
+    for key, value in whole.values:
+        assert route is not None, "values by key are never dealt out"
+        parts[route(key) % partitions].values.append((key, value))
+    for time_ms, records in whole.batches.items():
+        for number, record in enumerate(records):
+            part = (number if route is None else route(record[0])) % partitions
+            parts[part].batches[time_ms].append(record)
+    yield from enumerate(parts)
 
 
-class Join:
-    """From the parts of a new bucket to its entries in the state store.
+def join(state: str, parts: Iterable[Content]) -> Slots:
+    """Put a new bucket together: its entries in the state store.
 
     Parameters
     ----------
     state : str
         Class of the step.
+    parts : iterable of Content
+        What it gets.
     """
-
-    def __init__(self, state: str) -> None:
-        self._state = state
-
-    def __call__(self, parts: Iterable[Content]) -> Slots:
-        """Give the entries."""
-        memory = _Memory({})
-        bucket = Bucket(memory, _STEP)
-        parts = list(parts)
-        batches: dict[int, list[Any]] = defaultdict(list)
-        for part in parts:
-            for time_ms, records in part.batches.items():
-                batches[time_ms] += records
-        for time_ms, records in sorted(batches.items()):
-            if self._state == "Window":
-                bucket.add(time_ms, pickle.dumps([write_chunk(records)], pickle.HIGHEST_PROTOCOL), 1)
-            else:
-                bucket.add(time_ms, write_chunk(records), len(records))
-        values = [pair for part in parts for pair in part.values]
-        if self._state == "MapState":  # which has its keys in the order of their last use
-            values.sort(key=lambda pair: int(pair[1][1]))
-        if values:
-            KeyedState(bucket).take(values)
-        headers = [part.header for part in parts if part.header is not None]
-        bucket.header = max(headers) if headers and bucket.entries else None
-        bucket.close()
-        return memory.slots
+    memory = _Memory({})
+    bucket = Bucket(memory, _STEP)
+    parts = list(parts)
+    batches: dict[int, list[Any]] = defaultdict(list)
+    for part in parts:
+        for time_ms, records in part.batches.items():
+            batches[time_ms] += records
+    for time_ms, records in sorted(batches.items()):
+        if state == "Window":
+            bucket.add(time_ms, pickle.dumps([write_chunk(records)], pickle.HIGHEST_PROTOCOL), 1)
+        else:
+            bucket.add(time_ms, write_chunk(records), len(records))
+    values = [pair for part in parts for pair in part.values]
+    if state == "MapState":  # which has its keys in the order of their last use
+        values.sort(key=lambda pair: int(pair[1][1]))
+    if values:
+        KeyedState(bucket).take(values)
+    headers = [part.header for part in parts if part.header is not None]
+    bucket.header = max(headers) if headers and bucket.entries else None
+    bucket.close()
+    return memory.slots

@@ -14,6 +14,7 @@ from dstreams._run.progress import ListenerBus
 from dstreams._run.query import Query
 from dstreams._run.recovery import Recovery
 from dstreams._run.runs import Runs
+from dstreams._run.stored_state import places_of
 from dstreams.errors import DStreamValueError
 
 if TYPE_CHECKING:
@@ -62,11 +63,10 @@ def repartition(sc: SparkContext, directory: str, partitions: int) -> str:
     query.discard()
     saved = read_directory(files)
     assert saved is not None
-    before = {id: len(place.buckets) for layout in program.layouts for id, place in layout.state.items()}
-    after = {id: len(place.buckets) for layout in saved[0].layouts for id, place in layout.state.items()}
+    before, after = places_of(program.layouts), places_of(saved[0].layouts)
     lines = [f"{files.root}: the default number of partitions is {partitions} now, before {program.parallelism}"]
-    for id, now in after.items():
-        was = before.get(id, now)
+    for id, place in after.items():
+        now, was = len(place.buckets), len(before[id].buckets)
         moved = f"is in {now} partitions, before in {was}" if now != was else f"stays in {now} partitions"
         lines.append(f"  the state of {id} {moved}")
     if before != after and recovery.position is not None:

@@ -17,6 +17,7 @@ from dstreams._run.query_log import QueryLog
 from dstreams._run.report_text import report_text, without_passwords
 from dstreams._run.runs import LOG, Runs, exchange_folder, folder_name
 from dstreams._run.session import private_session
+from dstreams._run.stored_state import StoredState, places_of
 from dstreams.errors import CheckpointError, DStreamValueError
 
 if TYPE_CHECKING:
@@ -149,35 +150,25 @@ class Report:
     def _states(self, session: SparkSession) -> dict[str, dict[str, Any]]:
         """Partitions and size of the state of each operation, or why the size is not known."""
         session.conf.set("spark.sql.shuffle.partitions", "1")
-        states: dict[str, dict[str, Any]] = {}
-        for number, layout in enumerate(self._program.layouts):
-            for id, place in layout.state.items():
-                states[id] = {"partitions": len(place.buckets), "entries": 0, "bytes": 0}
-            batch = self._state_batch(number)
-            if batch is None:
-                continue
-            folder = f"{self._files.root}/{exchange_folder(number)}" if number else self._files.root
+        layouts = self._program.layouts
+        stored = StoredState(session, self._files, layouts, self._position)
+        states: dict[str, dict[str, Any]] = {
+            id: {"partitions": len(place.buckets), "entries": 0, "bytes": 0}
+            for id, place in places_of(layouts).items()
+        }  # fmt: skip
+        for number, layout in enumerate(layouts):
             for operator, exchanges in enumerate(reversed(layout.operators)):
                 ids = {(at.exchange, at.step): id for id, at in layout.state.items() if at.exchange in exchanges}
                 try:
-                    reader = session.read.format("statestore").option("stateVarName", "state")
-                    entries = reader.option("operatorId", operator).option("batchId", batch).load(folder)
-                    size = sf.count("*"), sf.sum(sf.length("user_map_value.data"))
-                    for op, step, *found in entries.groupBy("key.op", "user_map_key.step").agg(*size).collect():
-                        states[ids[op, step]].update(zip(("entries", "bytes"), found, strict=True))
+                    entries = stored.of_operator(number, operator)
+                    if entries is not None:
+                        size = sf.count("*").alias("entries"), sf.sum(sf.length("data")).alias("bytes")
+                        for row in entries.groupBy("op", "step").agg(*size).collect():
+                            states[ids[row.op, row.step]].update(entries=row.entries, bytes=row.bytes)
                 except Exception as error:
                     for id in ids.values():
                         states[id] = {"partitions": states[id]["partitions"], "error": jvm_reason(error)}
         return states
-
-    def _state_batch(self, number: int) -> int | None:
-        """Number of the last batch that is done, of the query or of an exchange."""
-        position = self._position
-        if position is None or position.done is None:
-            return None
-        if not number:
-            return position.batch - position.pending
-        return QueryLog(self._files.below(exchange_folder(number))).find(str(self._time(position.done)))
 
     def _disk(self) -> dict[str, dict[str, Any]]:
         """Size of each folder of state and of each write-ahead log, with the input that this is of."""

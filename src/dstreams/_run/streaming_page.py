@@ -18,7 +18,7 @@ from pyspark.find_spark_home import _find_spark_home
 from dstreams._java import java
 from dstreams._run.files import jvm_reason
 from dstreams._run.logs import set_level
-from dstreams._run.progress import BatchInfo, Observer, OutputInfo, ReceiverInfo
+from dstreams._run.progress import BatchInfo, InputInfo, Observer, OutputInfo, ReceiverInfo
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.receiver import ReceiverSource
 
@@ -120,6 +120,7 @@ class StreamingPage(Observer):
         # Made once: each call of the JVM takes a part of a millisecond, and a batch makes many.
         self._immutable = getattr(self._new("scala.Predef.Map"), "from")
         self._empty_map, self._none = self._new("scala.Predef.Map").empty(), self._new("scala.Option.empty")
+        self._made: dict[str, tuple[Any, JavaObject]] = {}
         for method in vars(StreamingPage):
             if method.startswith("on"):  # py4j cannot look at the listener's methods where one of these is missing
                 self._class(f"{_EVENT}{method.removeprefix('on')}")
@@ -200,17 +201,22 @@ class StreamingPage(Observer):
         jssc.graph().start(self._new(f"{_OLD}.Time", 0))
 
     def _batch(self, info: BatchInfo) -> JavaObject:
-        inputs = {}
-        for number, given in info.streamIdToInputInfo().items():
-            metadata = self._map(given.metadata())
-            inputs[number] = self._new(f"{_OLD}.scheduler.StreamInputInfo", number, given.numRecords(), metadata)
+        inputs = self._once("inputs", info.streamIdToInputInfo(), self._inputs)
         outputs = {number: self._output(output) for number, output in info.outputOperationInfos().items()}
         return self._new(
-            f"{_OLD}.scheduler.BatchInfo", self._time(info), self._map(inputs), info.submissionTime(),
+            f"{_OLD}.scheduler.BatchInfo", self._time(info), inputs, info.submissionTime(),
             self._option(info.processingStartTime()), self._option(info.processingEndTime()), self._map(outputs),
         )  # fmt: skip
 
+    def _inputs(self, infos: dict[int, InputInfo]) -> JavaObject:
+        name = f"{_OLD}.scheduler.StreamInputInfo"
+        given = ((number, info.numRecords(), self._map(info.metadata())) for number, info in infos.items())
+        return self._map({values[0]: self._new(name, *values) for values in given})
+
     def _output(self, info: OutputInfo) -> JavaObject:
+        return self._once(f"output {info.id()}", info, self._new_output)
+
+    def _new_output(self, info: OutputInfo) -> JavaObject:
         return self._new(
             f"{_OLD}.scheduler.OutputOperationInfo", self._time(info), info.id(), info.name(), info.description(),
             self._option(info.startTime()), self._option(info.endTime()), self._option(info.failureReason()),
@@ -223,7 +229,14 @@ class StreamingPage(Observer):
         )  # fmt: skip
 
     def _time(self, info: BatchInfo | OutputInfo) -> JavaObject:
-        return self._new(f"{_OLD}.Time", info.batchTime().milliseconds())
+        return self._once("time", info.batchTime(), lambda time: self._new(f"{_OLD}.Time", time.milliseconds()))
+
+    def _once(self, kind: str, value: Any, make: Callable[[Any], JavaObject]) -> JavaObject:
+        """What was last made of this kind, if it was made of the same object: events of a batch share most."""
+        last = self._made.get(kind)
+        if last is None or last[0] is not value:
+            last = self._made[kind] = value, make(value)
+        return last[1]
 
     def _option(self, value: Any) -> JavaObject:
         """What is not known yet is -1 or None."""

@@ -1,4 +1,4 @@
-"""The operator of an upgrade: state as it was stored, put where a new plan looks for it."""
+"""The operator of a migration: stored state put where a new plan looks for it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 
 from dstreams._plan.operator import declare_state
 
-__all__ = ["STORED", "TakeOver"]
+__all__ = ["ENTRIES", "Migrate"]
 
-STORED = "op int, bucket int, part int, step int, slot bigint, data binary"
+ENTRIES = "op int, bucket int, part int, step int, slot bigint, data binary"
 """Schema of stored state: the exchange, the bucket's id and partition, and an entry of a step."""
 _ROW = Row("op", "bucket", "part", "step", "slot", "data")
 
 
-class TakeOver(StatefulProcessor):
+class Migrate(StatefulProcessor):
     """Stores the entries that belong to this operator, and passes on those of the ones behind it.
 
     Parameters
