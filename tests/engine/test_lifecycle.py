@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 import warnings
@@ -368,6 +369,23 @@ ssc.stop()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0 and done.stdout.splitlines() == ["interrupted"], done.stdout + done.stderr
+
+
+def test_handlers_of_signals_are_put_back(streaming):
+    """By stop(), or where another thread has called that, by the next program's."""
+    before = signal.getsignal(signal.SIGTERM)
+    for by_another_thread in (True, False):
+        ssc = streaming()
+        endless(ssc).foreachRDD(lambda rdd: None)
+        ssc.start()
+        assert signal.getsignal(signal.SIGTERM) not in (before, None)
+        if by_another_thread:
+            stopping = threading.Thread(target=ssc.stop, args=(False,))
+            stopping.start()
+            stopping.join()
+        else:
+            ssc.stop(stopSparkContext=False)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_definitions_after_stop_without_start(streaming):

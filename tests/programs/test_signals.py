@@ -197,3 +197,15 @@ def test_the_jvm_is_terminated_under_spark_submit(tmp_path, graceful, main):
         with pytest.raises(ProcessLookupError):
             os.kill(python, 0)
         program.assert_quiet()
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_is_one(tmp_path):
+    """The program and the JVM, which hands its own over, both get it."""
+    with Signalled(tmp_path, graceful=True, submit=True) as program:
+        program.wait_for_batch()
+        os.killpg(program.run.process.pid, signal.SIGTERM)
+        assert program.run.finish(240) == 128 + signal.SIGTERM, program.run.report()
+        program.assert_finished()
+        assert program.notes[-1] == "after, with no SparkContext", program.run.report()
+        program.assert_quiet()

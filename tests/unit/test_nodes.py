@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dstreams._run.nodes import missing
+from dstreams._run.nodes import _problem, missing
+from dstreams._version import __version__
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,18 @@ def test_what_an_executor_lacks(text, said):
 )
 def test_mistakes_of_the_program_are_its_own(text):
     assert missing(text) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "lacks", "sees", "said"),
+    [
+        (__version__, None, True, None),
+        ("0.0.1", None, True, f"the executor on node1 has dstreams 0.0.1 and this program {__version__}"),
+        (__version__, "No module named 'pyarrow'", True, "on node1, the executors' Python has no package pyarrow"),
+        (__version__, "libarrow.so: cannot open shared object", True, "on node1, libarrow.so: cannot open"),
+        (__version__, None, False, "the directory file:/c is on the driver's disk, and the executor on node1"),
+    ],
+)
+def test_answers_of_nodes(version, lacks, sees, said):
+    found = _problem("node1", version, lacks, sees, "file:/c")
+    assert found is None if said is None else said in str(found)
