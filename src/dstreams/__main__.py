@@ -51,8 +51,9 @@ def main(arguments: list[str]) -> int:
         return 2
 
     from dstreams import compat
-    from dstreams._run.interpreter import use_this_python
-    from dstreams._run.launch import around_launch, launching
+    from dstreams._run.launch import launching
+    from dstreams._run.workers import use_this_python
+    from dstreams._spark.gateway import around_launch
 
     use_this_python()
     around_launch(launching)

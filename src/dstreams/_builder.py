@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dstreams._plan.graph import Graph, Node, Output, call_site
+from dstreams._spark.context import jvm_conf
 from dstreams.errors import DStreamStateError, DStreamValueError
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ class Builder:
     @property
     def conf(self) -> Any:
         """The JVM's ``SparkConf``, which knows times and sizes with units."""
-        assert self.sc._jsc is not None
-        return self.sc._jsc.sc().conf()
+        return jvm_conf(self.sc)
 
     def file_times(self) -> tuple[int, int]:
         """When a stream of files is defined, which is now, and how long files are remembered, in ms."""

@@ -22,13 +22,10 @@ from dstreams._plan.default_partitions import DefaultPartitions
 from dstreams._plan.graph import Missing, Node, call_site
 from dstreams._plan.identity import match
 from dstreams._plan.placement import place
-from dstreams._plan.workers import leave_workers, prepare_workers
 from dstreams._run.before_spark import start_jvm
-from dstreams._run.checkpoint import directory_name, files_of, open_directory, read_directory
+from dstreams._run.checkpoint import directory_name, open_directory, read_directory
 from dstreams._run.environment import Environment
 from dstreams._run.explain import explain
-from dstreams._run.files import hadoop_files, jvm_reason
-from dstreams._run.interpreter import use_this_python, use_this_python_in
 from dstreams._run.launch import launching
 from dstreams._run.logs import show_logs
 from dstreams._run.nodes import wait_for_executors
@@ -38,6 +35,12 @@ from dstreams._run.query import Query, plan_context
 from dstreams._run.recovery import Recovery
 from dstreams._run.signals import Signals
 from dstreams._run.status import Status
+from dstreams._run.workers import prepare_workers, use_this_python
+from dstreams._spark.context import active_context, checkpoint_directory, is_stopped, settings
+from dstreams._spark.files import files_of, hadoop_files
+from dstreams._spark.gateway import running_jvm
+from dstreams._spark.jvm import jvm_reason
+from dstreams._spark.workers import leave_workers
 from dstreams.dstream import DStream
 from dstreams.duration import Milliseconds, to_milliseconds
 from dstreams.errors import BatchError, CheckpointError, DStreamStateError, DStreamTypeError, DStreamValueError
@@ -105,14 +108,13 @@ class StreamingContext:
                 + ("; pass spark.sparkContext" if hasattr(sparkContext, "sparkContext") else "")
             )
         self._sc = sparkContext
-        use_this_python_in(sparkContext)
         prepare_workers(sparkContext, self)
         self._bus = ListenerBus()
         self._query: Query | None = None
         self._signals: Signals | None = None
         self._started_at = ""
         self._stopped_at = ""
-        self._paced = str(sparkContext._conf.get(PACED, "true")).lower() != "false"
+        self._paced = str(settings(sparkContext).get(PACED, "true")).lower() != "false"
         self._remember_ms: int | None = None
         self._checkpoint: str | None = None
         self._saved = StreamingContext._predecessor
@@ -124,7 +126,7 @@ class StreamingContext:
         saved = None if self._saved is None else self._saved.parallelism
         parallelism = DefaultPartitions(saved or sparkContext.defaultParallelism)
         self._builder = Builder(sparkContext, interval_ms, parallelism)
-        if directory := sparkContext._conf.get(CHECKPOINT_DIRECTORY):
+        if directory := settings(sparkContext).get(CHECKPOINT_DIRECTORY):
             self.checkpoint(directory)
 
     def __reduce__(self) -> NoReturn:
@@ -466,12 +468,11 @@ class StreamingContext:
         if not callable(setupFunc):
             raise DStreamTypeError("setupFunc should be callable.")
         use_this_python()
-        sc = SparkContext._active_spark_context
+        sc = active_context()
         found = None
         if sc is not None or start_jvm(path):
-            assert SparkContext._jvm is not None
             try:
-                files = hadoop_files(SparkContext._jvm, path) if sc is None else files_of(sc, path)
+                files = hadoop_files(running_jvm(), path) if sc is None else files_of(sc, path)
             except Exception as error:
                 raise CheckpointError.unreadable(path, jvm_reason(error)) from None
             found = read_directory(files)
@@ -538,7 +539,7 @@ class StreamingContext:
             try:
                 if not self._builder.graph.outputs:
                     raise DStreamStateError.no_outputs()
-                if self._sc._jsc is None:
+                if is_stopped(self._sc):
                     raise DStreamStateError("The SparkContext of this StreamingContext has been stopped.")
                 show_logs(self._sc)
                 self._environment.begin(self._builder.graph)
@@ -561,7 +562,7 @@ class StreamingContext:
         self._signals = Signals(
             lambda graceful: self.stop(stopSparkContext=False, stopGraceFully=graceful),
             lambda: query.finished,
-            str(self._sc._conf.get(GRACEFUL, "false")).lower() == "true",
+            str(settings(self._sc).get(GRACEFUL, "false")).lower() == "true",
             self._sc,
         )
         self._signals.install()
@@ -637,7 +638,7 @@ class StreamingContext:
     def _at_exit(self) -> None:
         """End quietly with a program that ends without ``stop()``."""
         with suppress(KeyboardInterrupt):  # Ctrl-C once more: the user does not want to wait
-            if self._query is not None and not self._query.finished and self._sc._jsc is not None:
+            if self._query is not None and not self._query.finished and not is_stopped(self._sc):
                 self.stop(stopSparkContext=False)
 
     def remember(self, duration: float) -> None:
@@ -747,12 +748,10 @@ class StreamingContext:
             _check_interval(node)
         if self._checkpoint is not None or not any(node.checkpointed or node.checkpoint_ms for node in nodes):
             return self._checkpoint
-        assert self._sc._jsc is not None
         if (own := self._environment.state_directory()) is not None:
             return open_directory(self._sc, own, shared=True)
-        directory = self._sc._jsc.sc().getCheckpointDir()
-        if directory.isDefined():
-            return open_directory(self._sc, f"{directory.get()}/dstreams-{uuid.uuid4()}", shared=True)
+        if (directory := checkpoint_directory(self._sc)) is not None:
+            return open_directory(self._sc, f"{directory}/dstreams-{uuid.uuid4()}", shared=True)
         raise DStreamStateError.no_checkpoint()
 
 
@@ -780,7 +779,7 @@ def _wants(upgrade: bool | None, sc: SparkContext | None) -> bool:
     """Whether an upgrade is asked for, here or in Spark's settings."""
     if upgrade is not None:
         return upgrade
-    conf = SparkConf() if sc is None else sc._conf
+    conf = SparkConf() if sc is None else settings(sc)
     return str(conf.get(UPGRADE, "false")).lower() == "true"
 
 

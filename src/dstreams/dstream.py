@@ -12,8 +12,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pyspark import RDD, StorageLevel
-from pyspark.core.rdd import portable_hash
-from pyspark.resultiterable import ResultIterable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
@@ -29,6 +27,7 @@ from dstreams._run.native import native_frame
 from dstreams._run.query import plan_context
 from dstreams._run.save import save_batch
 from dstreams._sources.queue import InitialSource
+from dstreams._spark.rdd import ResultIterable, portable_hash
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamError, DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.state import StateSpec, initial_state

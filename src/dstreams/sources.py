@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyspark import RDD
 
-from dstreams._run.files import jvm_reason
 from dstreams._sources.custom import CustomSource
 from dstreams._sources.dataframe import DataFrameSource
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.queue import QueueSource
 from dstreams._sources.receiver import Settings
 from dstreams._sources.socket import ConvertedSource, SocketSource
+from dstreams._spark.jvm import jvm_reason
 from dstreams.errors import DStreamTypeError, DStreamValueError
 from dstreams.receiver import Receiver
 

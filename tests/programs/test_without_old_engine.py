@@ -17,6 +17,7 @@ from pyspark import SparkContext
 from dstreams._run import streaming_page as page_module
 from dstreams._run.progress import BatchInfo, Event, Time
 from dstreams._run.streaming_page import StreamingPage, streaming_page
+from dstreams._spark import old_engine
 from tests.programs.program import SUBMIT, Program
 
 LEFT_OUT = "Spark's Streaming page, its REST API and its metrics are left out: "
@@ -127,14 +128,14 @@ def said(spark_context: SparkContext, monkeypatch: pytest.MonkeyPatch, caplog: p
 def test_some_of_its_classes_are_gone(
     spark_context: SparkContext, said: Any, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, java = f"org.apache.spark.streaming.{missing}", page_module.java
+    name, java = f"org.apache.spark.streaming.{missing}", old_engine.java
 
-    def without(jvm: Any, wanted: str) -> Any:
-        found = java(jvm, f"{wanted}IsGone" if wanted == name else wanted)
+    def without(sc: SparkContext, wanted: str) -> Any:
+        found = java(sc, f"{wanted}IsGone" if wanted == name else wanted)
         assert isinstance(found, JavaPackage) == (wanted == name)
         return found
 
-    monkeypatch.setattr(page_module, "java", without)
+    monkeypatch.setattr(old_engine, "java", without)
     assert streaming_page(spark_context, 1000, []) is None
     assert streaming_page(spark_context, 1000, []) is None
     assert said() == [f"{LEFT_OUT}this Spark no longer has {name}"]
@@ -147,7 +148,7 @@ def test_its_listener_has_become_another(spark_context: SparkContext, said: Any)
     assert page is not None
     page.onStreamingStarted(Event("onStreamingStarted", "time", 1))
     assert registered(page) and not said()
-    page._progress = page._new("java.util.ArrayList")
+    page._engine._progress = page._engine._new("java.util.ArrayList")
     for method in ("onBatchSubmitted", "onBatchStarted"):
         getattr(page, method)(Event(method, "batchInfo", BatchInfo(Time(1000), 1000, {})))
     assert not registered(page)
@@ -158,7 +159,8 @@ def test_its_listener_has_become_another(spark_context: SparkContext, said: Any)
 
 def registered(page: StreamingPage) -> bool:
     """Whether the program's metrics are with Spark's."""
-    owner, source = page_module._METRICS, f"{page._sc.appName}.StreamingMetrics"
-    system = page._call("org.apache.spark.SparkEnv", "metricsSystem", owner, [], page._jsc.env())
+    engine = page._engine
+    owner, source = old_engine._METRICS, f"{engine._sc.appName}.StreamingMetrics"
+    system = engine._call("org.apache.spark.SparkEnv", "metricsSystem", owner, [], engine._jsc.env())
     takes, gives = ["java.lang.String"], "scala.collection.immutable.Seq"
-    return not page._call(owner, "getSourcesByName", gives, takes, system, source).isEmpty()
+    return not engine._call(owner, "getSourcesByName", gives, takes, system, source).isEmpty()

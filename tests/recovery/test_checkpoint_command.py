@@ -19,11 +19,11 @@ from pyspark import RDD
 
 from dstreams import StreamingContext
 from dstreams._plan.identity import Operation
-from dstreams._run.checkpoint import files_of
 from dstreams._run.layout import Layout
 from dstreams._run.program import read_program, save_program
 from dstreams._run.report import Report
 from dstreams._run.runs import folder_name
+from dstreams._spark.files import files_of
 from dstreams.errors import CheckpointError, DStreamValueError
 from tests.recovery.collect import attach, run_for
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from dstreams._run.checkpoint import files_of
+from dstreams._spark.files import files_of
 
 pytestmark = pytest.mark.recovery
 

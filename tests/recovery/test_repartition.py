@@ -13,8 +13,9 @@ import pytest
 
 from dstreams import StateSpec, StreamingContext
 from dstreams._run import migration
-from dstreams._run.checkpoint import files_of, read_directory
+from dstreams._run.checkpoint import read_directory
 from dstreams._run.repartition import repartition
+from dstreams._spark.files import files_of
 from dstreams.errors import CheckpointError, DStreamValueError, UpgradeError
 from tests.recovery.collect import attach, collected, run_for
 

@@ -259,7 +259,7 @@ def test_before_anything_was_committed(versions, spark_context):
 
 def test_an_upgrade_that_is_interrupted_has_not_taken_place(versions, monkeypatch):
     """The program dies when all is prepared: the old one goes on, and a second upgrade does it all again."""
-    from dstreams._run.files import Files
+    from dstreams._spark.files import Files
 
     versions.start(lambda pairs: {"state": pairs.updateStateByKey(total)}, upgrade=None)
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from dstreams import DStream, StreamingContext, StreamingListener
-from dstreams._run.files import Files
+from dstreams._spark.files import Files
 
 BATCHES = 2
 PAIRS = [[("a", 1), ("b", 1)]] * 200

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from dstreams._plan.chunks import read_chunks
 from dstreams._sources.custom import CustomSource
-from dstreams._sources.reader import Cut
 from dstreams._sources.receiver import ReceiverReader, Settings
 from dstreams._sources.socket import SocketReader, read_line_blocks
+from dstreams._spark.rdd import Cut
 from dstreams.receiver import Receiver
 
 __all__ = ["QUICK", "Decode", "Status", "custom", "decoded", "partitions", "received", "taken", "until"]

@@ -30,8 +30,8 @@ from dstreams._run.class_archive import (
     usable,
     used,
 )
-from dstreams._run.launch import around_launch
 from dstreams._run.warm_up import command, make
+from dstreams._spark.gateway import around_launch
 from dstreams.testing.quick_start import QuickStart
 
 RELEASE = 'IMPLEMENTOR="Somebody"\nJAVA_VERSION="21.0.4"\n'

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 from pyspark.serializers import CPickleSerializer
 
-from dstreams._plan import combine
-from dstreams._plan.combine import Combiner
+from dstreams._spark import combine
+from dstreams._spark.combine import Combiner
 
 
 def lists(memory):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dstreams._java import java
+from dstreams._spark.jvm import java_in
 
 
 class View:
@@ -23,7 +23,7 @@ class View:
 def test_each_jvm_is_asked_once() -> None:
     asked: list[str] = []
     views: list[Any] = [View("", asked), View("", asked)]
-    found = java(views[0], "java.util.List")
+    found = java_in(views[0], "java.util.List")
     assert asked == ["java", "java.util", "java.util.List"]
-    assert java(views[0], "java.util.List") is found and len(asked) == 3
-    assert java(views[1], "java.util.List") is not found and len(asked) == 6
+    assert java_in(views[0], "java.util.List") is found and len(asked) == 3
+    assert java_in(views[1], "java.util.List") is not found and len(asked) == 6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -14,12 +14,9 @@ from dstreams._run.logs import show_logs
 
 def context(level: str) -> Any:
     """A SparkContext whose log has a level."""
-    logger = SimpleNamespace(getLevel=lambda: SimpleNamespace(toString=lambda: level))
-    manager = SimpleNamespace(getRootLogger=lambda: logger)
-    log4j = SimpleNamespace(LogManager=manager)
-    logging_ = SimpleNamespace(log4j=log4j)
-    apache = SimpleNamespace(logging=logging_)
-    return SimpleNamespace(_jvm=SimpleNamespace(org=SimpleNamespace(apache=apache)))
+    jvm = MagicMock()
+    jvm.org.apache.logging.log4j.LogManager.getRootLogger().getLevel().toString.return_value = level
+    return MagicMock(_jvm=jvm)
 
 
 @pytest.fixture
@@ -85,5 +82,5 @@ def test_a_program_with_its_own_logging_keeps_it(log: logging.Logger) -> None:
 
 def test_another_logging_library_in_the_jvm_does_no_harm(log: logging.Logger, no_handlers: Callable[[], None]) -> None:
     no_handlers()
-    show_logs(SimpleNamespace(_jvm=SimpleNamespace()))  # type: ignore[arg-type]
+    show_logs(MagicMock(_jvm=MagicMock(spec=[])))
     assert log.isEnabledFor(logging.INFO)

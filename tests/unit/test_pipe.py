@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from pyspark.core.rdd import portable_hash
 
 from dstreams._plan.chunks import Chunks
 from dstreams._plan.flow import PASS, Deliver, Flow, Line, Send, StepCall, follow
@@ -20,6 +19,7 @@ from dstreams._plan.steps.reduced_window import ReducedWindow
 from dstreams._plan.steps.update import Update
 from dstreams._plan.steps.window import Window
 from dstreams._plan.streaming_rdd import StreamingRDD
+from dstreams._spark.rdd import portable_hash
 from tests.unit.simulation import Cluster, Fed, Program
 
 # PySpark's merge sort looks there for the memory in use.

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyspark.core.rdd import portable_hash
 
 from dstreams._plan.bucket import Bucket
 from dstreams._plan.chunks import write_chunk
 from dstreams._plan.rebucket import Slots, join, read_slots, split
 from dstreams._plan.steps.keyed import KeyedState
+from dstreams._spark.rdd import portable_hash
 from tests.unit.simulation import MemoryPages
 
 KEYS = st.one_of(

@@ -19,11 +19,11 @@ from dstreams._run.clock import Clock
 from dstreams._sources import queue
 from dstreams._sources.files import BinaryRecordsSource, TextFileSource
 from dstreams._sources.queue import InitialSource, QueueReader, QueueSource
-from dstreams._sources.reader import Cut
 from dstreams._sources.receiver import Settings
 from dstreams._sources.socket import LineCutter, SocketSource, line_blocks, read_line_blocks
 from dstreams._sources.start import FRESH, Start
 from dstreams._sources.tick import TickReader
+from dstreams._spark.rdd import Cut
 from dstreams.testing.feed import FedSource, Feed
 from tests.unit.receivers import QUICK, decoded, partitions, received, taken, until
 

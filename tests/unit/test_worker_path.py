@@ -1,4 +1,4 @@
-"""What the hook of the worker processes does: see src/dstreams/_plan/worker_path."""
+"""What the hook of the worker processes does: see src/dstreams/_spark/worker_path."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from unittest.mock import MagicMock
 
 import pytest
 
-import dstreams._plan
-from dstreams._plan.workers import leave_workers, prepare_workers
+import dstreams._spark
+from dstreams._run.workers import prepare_workers
+from dstreams._spark.workers import leave_workers
 
-HOOK = Path(dstreams._plan.__file__).parent / "worker_path"
+HOOK = Path(dstreams._spark.__file__).parent / "worker_path"
 
 
 def stderr_of(code: str, *arguments: str) -> str:

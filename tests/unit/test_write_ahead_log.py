@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from dstreams._run.files import local_path
 from dstreams._run.log_folder import HadoopFolder, log_folder
 from dstreams._sources import write_ahead
 from dstreams._sources.blocks import Block, RateLimit, pickled
@@ -29,6 +28,7 @@ from dstreams._sources.receiver import ReceiverReader, Settings
 from dstreams._sources.socket import SocketSource, read_line_blocks
 from dstreams._sources.start import FRESH, Start, count
 from dstreams._sources.write_ahead import LocalFolder, LogFolder, WriteAheadLog
+from dstreams._spark.files import local_path
 from dstreams.errors import CheckpointError
 from tests.unit.receivers import QUICK, Status, decoded, received, taken, until
 

@@ -8,14 +8,12 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from pyspark import cloudpickle
-from pyspark.core.rdd import Partitioner
 from pyspark.sql import DataFrame
 
 from dstreams._plan.chunks import ROUTED, ChunkWriter, Decode, Encode, Router, StageFunction, read_chunks
 from dstreams._plan.graph import Node, OnEmpty
 from dstreams._plan.pipe import BucketIds, Pipe, Place
 from dstreams._plan.placement import Placement
-from dstreams._plan.python_stage import map_in_arrow
 from dstreams._plan.stages import (
     BatchInput,
     Narrow,
@@ -29,6 +27,8 @@ from dstreams._plan.stages import (
     parents_of,
 )
 from dstreams._plan.worker_errors import one_line
+from dstreams._spark.python_stage import map_in_arrow
+from dstreams._spark.rdd import Partitioner
 from dstreams.errors import DStreamError, DStreamTypeError
 
 if TYPE_CHECKING:

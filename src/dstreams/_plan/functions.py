@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark import cloudpickle
-from pyspark.core.broadcast import _broadcastRegistry
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 
 from dstreams._plan.operator import Operator, declare_state
+from dstreams._spark.broadcasts import marked_broadcast, send_along, snapshot_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,13 +28,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
     from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
-__all__ = ["Functions", "Snapshot", "snapshot_of"]
+__all__ = ["Functions"]
 
 _PLANNED_BYTES = 1 << 19
 """What is larger is in no plan. PySpark would make a broadcast variable of it (from 1 MiB), which the process that is
 asked for the schema of a state cannot read."""
-_TRIES = 5
-"""How often something is pickled that another thread of the program is changing just then."""
 
 
 # ---------------------------------------------------------------------- in a worker
@@ -43,22 +40,9 @@ _TRIES = 5
 
 def _current(mark: bytes, planned: bytes | None) -> Any:
     """Unpickle a stage as it was when the batch of this task began; anew for each task, as PySpark does."""
-    for broadcast in list(_broadcastRegistry.values()):  # those of this task only
-        data = _marked(broadcast, mark)
-        if data is not None:
-            return pickle.loads(data)
-    assert planned is not None, "a large stage is always sent"
-    return pickle.loads(planned)
-
-
-def _marked(broadcast: Broadcast[Any], mark: bytes) -> bytes | None:
-    """What a broadcast variable has after a mark; of others no more is read than their beginning."""
-    if (path := getattr(broadcast, "_path", None)) is not None:
-        with open(path, "rb") as file:
-            if mark not in file.read(2 * len(mark)):
-                return None
-    value = broadcast.value
-    return value[len(mark) :] if isinstance(value, bytes) and value.startswith(mark) else None
+    data = marked_broadcast(mark) or planned
+    assert data is not None, "a large stage is always sent"
+    return pickle.loads(data)
 
 
 class _Stage:
@@ -97,29 +81,6 @@ class _Operator(StatefulProcessor):
 
 
 @dataclass
-class Snapshot:
-    """Something pickled, and the broadcast variables that it refers to."""
-
-    data: bytes
-    broadcasts: list[Broadcast[Any]]
-
-
-def snapshot_of(sc: SparkContext, thing: Any) -> Snapshot:
-    """Pickle something as it is now; raises what cloudpickle does."""
-    registry = sc._pickled_broadcast_vars
-    for left in reversed(range(_TRIES)):
-        registry.clear()
-        try:
-            return Snapshot(cloudpickle.dumps(thing), list(registry))
-        except RuntimeError:  # a dict changed its size meanwhile: another thread of the program writes to it
-            if not left:
-                raise
-        finally:
-            registry.clear()
-    raise AssertionError("the last try has raised")
-
-
-@dataclass
 class _Planned:
     """A stage, its mark, what the plan has of it, the list of its broadcast variables in the JVM, and what was sent."""
 
@@ -139,15 +100,9 @@ class _Planned:
         if needed != self.sent:
             retired, self.sent = self.broadcast, needed
             self.broadcast = None if needed is None else sc.broadcast(self.mark + needed)
-        self._tell(now.broadcasts if self.broadcast is None else [*now.broadcasts, self.broadcast])
+        broadcasts = now.broadcasts if self.broadcast is None else [*now.broadcasts, self.broadcast]
+        self.ids = send_along(self.known, broadcasts, self.ids)
         return retired
-
-    def _tell(self, broadcasts: list[Broadcast[Any]]) -> None:
-        java = {broadcast._jbroadcast.id(): broadcast._jbroadcast for broadcast in broadcasts}
-        if self.ids != sorted(java):
-            del self.known[:]  # clear() of py4j fails on an empty list
-            self.known.extend(java.values())
-            self.ids = sorted(java)
 
 
 class Functions:

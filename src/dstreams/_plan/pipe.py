@@ -32,8 +32,8 @@ from dstreams._plan.flow import (
 )
 from dstreams._plan.graph import function_name
 from dstreams._plan.operator import Operator
-from dstreams._plan.python_stage import map_in_arrow, transform_with_state
 from dstreams._plan.stages import BatchInput, Narrow, Scan, Shuffle, Stage, Stateful, UnionOf, ancestors, parents_of
+from dstreams._spark.python_stage import map_in_arrow, transform_with_state
 
 if TYPE_CHECKING:
     from dstreams._plan.functions import Functions

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pyspark import RDD
-from pyspark.core.rdd import Partitioner, portable_hash
-from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
-from dstreams._plan.combine import Combiner
 from dstreams._plan.stages import KEEP, Narrow, Shuffle, Stage, Stateful, UnionOf
+from dstreams._spark.combine import Combiner
+from dstreams._spark.rdd import Partitioner, portable_hash, record_serializer
 from dstreams.errors import DStreamValueError, StreamingSideError
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class PlanContext:
 
     def __init__(self, parallelism: int, settings: dict[str, str]) -> None:
         self.defaultParallelism = parallelism
-        self.serializer = AutoBatchedSerializer(CPickleSerializer())
+        self.serializer = record_serializer()
         self._conf = _Conf(settings)
 
     def __getattr__(self, name: str) -> Any:

@@ -17,19 +17,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD, StorageLevel
-from pyspark.core.rdd import PipelinedRDD
 
 from dstreams._plan.compiler import unpicklable
 from dstreams._plan.graph import Graph, Missing, Node, Output
 from dstreams._run.failures import as_user_error
-from dstreams._run.frontier import EmptyRDD, Frontier, row_decoder
+from dstreams._run.frontier import Frontier
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, OutputInfo, now_ms
 from dstreams._sources.source import Read
+from dstreams._spark.plan import row_decoder
+from dstreams._spark.rdd import EmptyRDD, PipelinedRDD, parts_of
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
-    from pyspark.core.rdd import Partitioner
 
     from dstreams._plan.batch_time import BatchTime
     from dstreams._plan.compiler import Plan
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dstreams._run.exchange import Exchange
     from dstreams._run.source_logs import SourceLogs
     from dstreams._sources.reader import Reader
+    from dstreams._spark.rdd import Partitioner
 
 __all__ = ["Batch", "BatchSide"]
 
@@ -105,7 +106,7 @@ class Batch:
         """The same for an output: all RDDs of a batch are as they are before its first output runs."""
         rdd = self.rdd(node)
         if isinstance(rdd, PipelinedRDD) and node not in self._frontiers:
-            fixed = FixedRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer)
+            fixed = FixedRDD(*parts_of(rdd))
             fixed.is_cached = rdd.is_cached
             self._rdds[node] = rdd = fixed
         return rdd
@@ -222,7 +223,7 @@ class BatchSide:
         self._remember_ms = remember_ms
         self._failed = failed
         self._watch = watch
-        self._decoder = row_decoder(plan.frame.sparkSession, plan)
+        self._decoder = row_decoder(plan.frame, bool(plan.piped))
         self.exchanges: list[Exchange] = []
         self.reads: SourceLogs | None = None
         self.remembered: dict[int, Batch] = {}

@@ -11,12 +11,13 @@ import json
 import os
 from pathlib import Path
 
-from pyspark import SparkConf, SparkContext
-from pyspark.find_spark_home import _find_spark_home
+from pyspark import SparkConf
 
 from dstreams._run.launch import launching
 from dstreams._run.program import FILE, OURS, without_process
 from dstreams._run.runs import CURRENT, read_runs
+from dstreams._spark import gateway
+from dstreams._spark.gateway import jvm_runs, settings_alone, spark_home
 
 __all__ = ["saved_conf", "start_jvm"]
 
@@ -38,16 +39,16 @@ def start_jvm(path: str) -> bool:
         False if none was started because none is needed: there is certainly nothing in the directory, and the
         program's own settings can count.
     """
-    folder = None if SparkContext._gateway is not None else _local(path)
+    folder = None if jvm_runs() else _local(path)
     if folder is None:
         with launching():
-            SparkContext._ensure_initialized()
+            gateway.start_jvm()
         return True
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
     conf = _saved_conf(folder)
     with launching(conf):
-        SparkContext._ensure_initialized(conf=conf)
+        gateway.start_jvm(conf)
     return True
 
 
@@ -62,7 +63,7 @@ def _local(path: str) -> Path | None:
     if path.startswith("file:"):
         return Path("/" + path.removeprefix("file:").lstrip("/"))
     elsewhere = any(os.environ.get(name) for name in _MAYBE_ELSEWHERE)
-    defaults = Path(os.environ.get("SPARK_HOME") or _find_spark_home()) / "conf" / "spark-defaults.conf"
+    defaults = Path(os.environ.get("SPARK_HOME") or spark_home()) / "conf" / "spark-defaults.conf"
     return None if ":" in path or elsewhere or defaults.exists() else Path(path)
 
 
@@ -76,6 +77,6 @@ def _saved_conf(folder: Path) -> SparkConf | None:
             saved = json.loads(file.readline())["conf"]
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
-    conf = SparkConf(loadDefaults=False, _jvm=None)
+    conf = settings_alone()
     conf.setAll(list(without_process(saved).items()))
     return conf

@@ -8,16 +8,17 @@ import socket
 import uuid
 from typing import TYPE_CHECKING
 
-from dstreams._run.files import Files, jvm_reason, local_path
 from dstreams._run.program import OURS, Program, read_program
 from dstreams._run.runs import Runs
+from dstreams._spark.files import Files, files_of, local_path
+from dstreams._spark.jvm import jvm_reason
 from dstreams.errors import CheckpointError, DStreamError, DStreamTypeError, DStreamValueError
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
 __all__ = [
-    "Ownership", "directory_name", "driver_runs", "files_of", "last_driver", "open_directory", "read_directory",
+    "Ownership", "directory_name", "driver_runs", "last_driver", "open_directory", "read_directory",
 ]  # fmt: skip
 
 try:
@@ -65,12 +66,6 @@ def directory_name(directory: str | os.PathLike[str]) -> str:
     if not isinstance(directory, str | os.PathLike) or not str(directory):
         raise DStreamTypeError(f"checkpoint: directory must be a str, got {directory!r}")
     return os.fspath(directory)
-
-
-def files_of(sc: SparkContext, directory: str) -> Files:
-    """Files of a directory, with the Hadoop settings of a SparkContext."""
-    assert sc._jvm is not None and sc._jsc is not None
-    return Files(sc._jvm, sc._jsc.hadoopConfiguration(), directory)
 
 
 def read_directory(files: Files) -> tuple[Program, bytes] | None:

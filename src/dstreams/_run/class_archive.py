@@ -20,8 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyspark
-from pyspark import SparkConf, SparkContext
-from pyspark.find_spark_home import _find_spark_home
+from pyspark import SparkConf
+
+from dstreams._spark.gateway import jvm_runs, spark_home
 
 __all__ = [
     "SWITCH", "VARIABLE", "NoArchive", "add_options", "archive_path", "can_be_made", "failure_of", "jvm_options",
@@ -152,8 +153,7 @@ def used(conf: SparkConf | None = None, quick: bool = False) -> Iterator[None]:
     quick : bool
         As for :func:`jvm_options`.
     """
-    runs = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
-    options = "" if runs else jvm_options(conf, quick)
+    options = "" if jvm_runs() else jvm_options(conf, quick)
     if not options:
         yield
         return
@@ -200,7 +200,7 @@ def _java() -> Path:
 
 
 def _spark_home() -> Path:
-    return Path(_find_spark_home())
+    return Path(spark_home())
 
 
 def _conf_folder() -> Path:

@@ -9,14 +9,14 @@ import tempfile
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
-from pyspark.java_gateway import launch_gateway
 
 from dstreams._run.before_spark import saved_conf
-from dstreams._run.files import jvm_reason
 from dstreams._run.launch import QUIET, launching
 from dstreams._run.repartition import repartition
 from dstreams._run.report import Report
 from dstreams._run.report_text import without_passwords
+from dstreams._spark.gateway import quiet_context
+from dstreams._spark.jvm import jvm_reason
 from dstreams.errors import DStreamError
 
 __all__ = ["command"]
@@ -88,5 +88,4 @@ def _quiet_context(stderr: int, saved: SparkConf | None) -> SparkContext:
     conf.setAll([*QUIET.items(), ("spark.master", "local[*]" if saved else "local[1]")])
     conf.setAppName("dstreams checkpoint")
     with launching(conf):
-        gateway = launch_gateway(conf, {"stderr": stderr})
-    return SparkContext(conf=conf, gateway=gateway)
+        return quiet_context(conf, stderr)

@@ -17,17 +17,22 @@ from dstreams._plan.compiler import compile_plan, unpicklable
 from dstreams._plan.functions import Functions
 from dstreams._plan.graph import Missing, Node
 from dstreams._plan.stages import BatchInput
-from dstreams._run.frontier import Frontier, row_decoder
+from dstreams._run.frontier import Frontier
 from dstreams._run.layout import TICK, Layout, layout_of
-from dstreams._run.session import bucket_ids, private_session
-from dstreams._run.stream import start_stream
-from dstreams._sources.reader import Cut, Offset, Reader, Stopped, reader_frame
+from dstreams._sources.reader import Offset, Reader
+from dstreams._spark.jvm import jvm_reason
+from dstreams._spark.plan import row_decoder
+from dstreams._spark.rdd import Cut
+from dstreams._spark.session import bucket_ids, private_session
+from dstreams._spark.source import reader_frame
+from dstreams._spark.stream import Stopped, start_stream
 from dstreams.errors import DStreamError
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import RDD, SparkContext
     from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.query import StreamingQuery
 
     from dstreams._plan.placement import Placement
 
@@ -79,7 +84,7 @@ class Exchange:
         self._failure: BaseException | None = None
         self._closed = False
         self.label_jobs: Callable[[int, int], None] = lambda time_ms, output: None
-        self._jquery: JavaObject | None = None
+        self._stream: StreamingQuery | None = None
         self.plan = compile_plan(
             placement,
             lambda source: self._source(lambda: self._records(source)),
@@ -87,7 +92,7 @@ class Exchange:
             lambda op, partitions: bucket_ids(sc, op, partitions),
             self._functions,
         )
-        self._decoder = row_decoder(self._session, self.plan)
+        self._decoder = row_decoder(self.plan.frame, bool(self.plan.piped))
         self._session.conf.set("spark.sql.shuffle.partitions", str(self.plan.partitions))
 
     def layout(self) -> Layout:
@@ -110,7 +115,7 @@ class Exchange:
             self._last = last_ms
             for reader in self._readers:
                 reader.committed = None if again else last_ms
-        self._jquery = start_stream(self.plan.frame, self._on_batch, 0, location, self._name)
+        self._stream = start_stream(self.plan.frame, self._on_batch, 0, location, self._name)
 
     def run(self, when: BatchTime, rdds: dict[Node, RDD[Any] | None]) -> Frontier:
         """Run the inner batch of an outer one, up to where it hands over.
@@ -162,19 +167,19 @@ class Exchange:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._jquery is not None:
-            self._jquery.stop()
+        if self._stream is not None:
+            self._stream.stop()
         self._functions.close()
 
     @property
     def job_group(self) -> str | None:
         """Group of the inner query's Spark jobs."""
-        return None if self._jquery is None else str(self._jquery.runId().toString())
+        return None if self._stream is None else str(self._stream.runId)
 
     def _notice_end(self) -> None:
-        if self._jquery is not None and not self._jquery.isActive() and self._failure is None:
-            error = self._jquery.exception()
-            text = error.get().getMessage() if error.isDefined() else "it was stopped"
+        if self._stream is not None and not self._stream.isActive and self._failure is None:
+            error = self._stream.exception()
+            text = "it was stopped" if error is None else jvm_reason(error)
             self._failure = DStreamError(f"the exchange has ended: {text}")
 
     # ------------------------------------------------------------------ called by Spark, on the inner query's thread

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dstreams._spark.plan import plan_text
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -56,5 +58,5 @@ def explain(graph: Graph, placement: Placement, frames: Sequence[DataFrame]) -> 
             if number
             else "Streaming plan (dstreams-tick makes every batch happen)"
         )
-        lines += ["", f"== {title} ==", str(frame._jdf.queryExecution().analyzed().toString()).rstrip()]
+        lines += ["", f"== {title} ==", plan_text(frame)]
     return "\n".join(lines)

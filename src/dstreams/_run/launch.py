@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyspark
 from pyspark import SparkConf
-from pyspark.core import context as _context
 
 from dstreams._insides import KAFKA_PACKAGE
 from dstreams._run import class_archive
 from dstreams.errors import DStreamValueError
 
-__all__ = ["QUIET", "around_launch", "launching"]
+__all__ = ["QUIET", "launching"]
 
 QUIET = {
     "spark.submit.deployMode": "client",
@@ -31,9 +29,6 @@ QUIET = {
 """Settings of a Spark of our own, which says nothing and is there for nobody else."""
 
 _OLD_KAFKA = re.compile(r"spark-streaming-kafka(-0-8)?(-assembly)?_2\.1\d[\w.:-]*")
-
-_spark: Any = _context
-"""The module in which SparkContext looks for the function; it does not say so to type checkers."""
 
 
 @contextmanager
@@ -63,31 +58,3 @@ def launching(conf: SparkConf | None = None) -> Iterator[None]:
             )
     with class_archive.used(conf):
         yield
-
-
-def around_launch(within: Callable[[SparkConf | None], AbstractContextManager[None]]) -> Callable[[], None]:
-    """Have the SparkContexts of this process start their JVM within a context.
-
-    Only there is it known with which settings, and that there is not one yet.
-
-    Parameters
-    ----------
-    within : callable
-        Gets the settings and gives the context.
-
-    Returns
-    -------
-    callable
-        Takes that back.
-    """
-    launch = _spark.launch_gateway
-
-    def launch_within(conf: SparkConf | None = None, popen_kwargs: dict[str, Any] | None = None) -> Any:
-        with within(conf):
-            return launch(conf, popen_kwargs)
-
-    def undo() -> None:
-        _spark.launch_gateway = launch
-
-    _spark.launch_gateway = launch_within
-    return undo

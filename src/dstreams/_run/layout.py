@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dstreams._plan.pipe import Place
-from dstreams._sources.reader import reader_of
+from dstreams._spark.plan import streaming_leaves
+from dstreams._spark.source import reader_of
 
 if TYPE_CHECKING:
-    from py4j.java_gateway import JavaObject
     from pyspark.sql import DataFrame
 
     from dstreams._plan.compiler import Plan
@@ -82,9 +82,9 @@ def layout_of(
     frames : dict of str to DataFrame, optional
         Frames of the others by id.
     """
-    known = [(id, leaf) for id, frame in (frames or {}).items() for leaf in _streams(frame)]
+    known = [(id, leaf) for id, frame in (frames or {}).items() for leaf in streaming_leaves(frame)]
     sources, numbered = [], []
-    for leaf in _streams(plan.frame):
+    for leaf in streaming_leaves(plan.frame):
         if (reader := reader_of(leaf, readers)) is not None:
             sources.append(readers[reader])
         else:
@@ -95,10 +95,3 @@ def layout_of(
         if node.step is not None and node.step in plan.steps:
             state[node.id] = plan.steps[node.step]
     return Layout(sources, plan.partitions, plan.operators, state, list(dict.fromkeys(numbered)))
-
-
-def _streams(frame: DataFrame) -> list[JavaObject]:
-    """What a frame reads, in the order in which Spark meets it."""
-    leaves = frame._jdf.queryExecution().analyzed().collectLeaves()
-    found = (leaves.apply(i) for i in range(leaves.size()))
-    return [leaf for leaf in found if leaf.isStreaming()]

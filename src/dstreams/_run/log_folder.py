@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from dstreams._run.files import Files, jvm_reason, local_path
 from dstreams._sources.write_ahead import LocalFolder, LogFolder
+from dstreams._spark.files import Files, local_path
+from dstreams._spark.jvm import jvm_reason
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject

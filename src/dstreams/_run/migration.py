@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from pyspark.core.rdd import portable_hash
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from dstreams._plan.graph import function_name
 from dstreams._plan.migrate import ENTRIES, Migrate
-from dstreams._plan.python_stage import transform_with_state
 from dstreams._plan.rebucket import join, read_slots, split
 from dstreams._plan.stages import KEEP
 from dstreams._run.stored_state import StoredState, places_of
-from dstreams._run.stream import start_stream
-from dstreams._sources.reader import Offset, Reader, reader_frame
+from dstreams._sources.reader import Offset, Reader
+from dstreams._spark.python_stage import transform_with_state
+from dstreams._spark.rdd import portable_hash
+from dstreams._spark.source import reader_frame
+from dstreams._spark.stream import start_stream
 from dstreams.errors import UpgradeError
 
 if TYPE_CHECKING:
@@ -73,11 +74,11 @@ class Migration:
         def run(jdf: JavaObject, _: int) -> None:
             jdf.queryExecution().toRdd().count()
 
-        jquery = start_stream(frame, run, 0, location, name)
+        stream = start_stream(frame, run, 0, location, name)
         try:
-            jquery.processAllAvailable()
+            stream.processAllAvailable()
         finally:
-            jquery.stop()
+            stream.stop()
 
     def verify(self, new: StoredState) -> None:
         """See that all state that was repartitioned is there, and where the program will look for it.

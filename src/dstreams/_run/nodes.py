@@ -15,7 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from dstreams._run.files import jvm_reason, local_path
+from dstreams._spark.context import executor_count, is_local, settings
+from dstreams._spark.files import local_path
+from dstreams._spark.jvm import jvm_reason
 from dstreams._version import __version__
 from dstreams.errors import ClusterError
 
@@ -68,14 +70,14 @@ def wait_for_executors(sc: SparkContext) -> None:
     laid out for the two partitions that Spark assumes until then. Returns after half a minute in any case; at once
     where executors come only when there is work.
     """
-    conf = sc._conf
+    conf = settings(sc)
     on_demand = str(conf.get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
-    if _is_local(sc) or on_demand or conf.contains("spark.default.parallelism"):
+    if is_local(sc) or on_demand or conf.contains("spark.default.parallelism"):
         return
     deadline = time.monotonic() + _REGISTER_SECONDS
     count, since = 0, time.monotonic()
     while (now := time.monotonic()) < deadline and not (count and now - since > _SETTLE_SECONDS):
-        if (found := _executors(sc)) != count:
+        if (found := executor_count(sc)) != count:
             count, since = found, now
         time.sleep(0.1)  # Spark calls nobody in Python when an executor registers
 
@@ -95,7 +97,7 @@ def check_nodes(sc: SparkContext, directory: str | None) -> None:
     ClusterError
         If they lack something; the message says what and where.
     """
-    if _is_local(sc):
+    if is_local(sc):
         return
     folder = local_path(directory) if directory is not None else None
     # A file that only a process with the same disk can see.
@@ -127,7 +129,7 @@ def _ask(sc: SparkContext, token: str | None) -> list[_Answer]:
     with ThreadPoolExecutor(1) as pool:
         job: Future[list[_Answer]] = pool.submit(rdd.collect)
         while not wait([job], _SAY_AGAIN_SECONDS).done:
-            if executors := _executors(sc):
+            if executors := executor_count(sc):
                 reason = f"{executors} executor(s) have not answered; other jobs may have their cores"
             else:
                 reason = (
@@ -160,14 +162,3 @@ def _problem(host: str, version: str, lacks: str | None, sees: bool, directory: 
             "the same path."
         )
     return None
-
-
-def _is_local(sc: SparkContext) -> bool:
-    """Whether tasks run in the driver's own process, so that there are no other nodes."""
-    assert sc._jsc is not None
-    return bool(sc._jsc.sc().isLocal())
-
-
-def _executors(sc: SparkContext) -> int:
-    assert sc._jsc is not None
-    return len(sc._jsc.sc().statusTracker().getExecutorInfos()) - 1  # the driver is among them

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
     from dstreams._builder import Builder
-    from dstreams._run.files import Files
+    from dstreams._spark.files import Files
 
 __all__ = [
     "FILE", "OURS", "Program", "describe", "hashing", "pickle_graph", "read_graph", "read_program",

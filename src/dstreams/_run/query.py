@@ -17,35 +17,38 @@ from dstreams._plan.placement import place
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.backpressure import RateEstimator, backpressure_of
 from dstreams._run.batch import BatchSide
-from dstreams._run.checkpoint import files_of
 from dstreams._run.environment import Environment
 from dstreams._run.exchange import Exchange
 from dstreams._run.failures import as_user_error
-from dstreams._run.files import jvm_reason
 from dstreams._run.layout import TICK, layout_of
-from dstreams._run.logs import BATCHES, SCHEDULER, STATE_SERVER, TRIGGER, set_level
 from dstreams._run.nodes import check_nodes
 from dstreams._run.pace import Pace
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, ReceiverInfo, Time, now_ms
 from dstreams._run.runs import exchange_folder
-from dstreams._run.session import Tabs, bucket_ids, private_session, temporary_checkpoint
 from dstreams._run.source_logs import SourceLogs
 from dstreams._run.status import Status
-from dstreams._run.stream import start_stream
 from dstreams._run.streaming_page import streaming_page
 from dstreams._run.waiting import Waiting
 from dstreams._sources.blocks import RateLimit
-from dstreams._sources.reader import Reader, Stopped, reader_frame
+from dstreams._sources.reader import Reader
 from dstreams._sources.receiver import ReceiverReader
 from dstreams._sources.source import DriverSource, NativeSource, Source
 from dstreams._sources.start import FRESH
 from dstreams._sources.tick import TickReader
+from dstreams._spark.context import is_stopped, java_context, jvm_conf, settings
+from dstreams._spark.files import files_of
+from dstreams._spark.jvm import jvm_reason
+from dstreams._spark.loggers import BATCHES, SCHEDULER, STATE_SERVER, TRIGGER, set_level
+from dstreams._spark.session import Tabs, bucket_ids, private_session, temporary_checkpoint
+from dstreams._spark.source import reader_frame
+from dstreams._spark.stream import Stopped, start_stream
 from dstreams.errors import BatchError, CheckpointError, DStreamError, DStreamValueError
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
 
     from dstreams._builder import Builder
     from dstreams._run.recovery import Recovery
@@ -57,6 +60,8 @@ log = logging.getLogger("dstreams")
 
 _GRACE_SECONDS = 2.0
 """How long an immediate stop lets a running batch go on before its Spark jobs are cancelled (as the old engine)."""
+_LOOK_SECONDS = 1
+"""How often is looked whether the query still runs."""
 _COMMIT_SECONDS = 30.0
 """How long a graceful stop waits for Spark to commit the last batch."""
 
@@ -76,9 +81,8 @@ _GOES_ON = (
 
 def _graceful_seconds(sc: SparkContext) -> float | None:
     """How long a graceful stop may take until its last batch begins; None for as long as it takes."""
-    assert sc._jsc is not None
     try:
-        ms = int(sc._jsc.sc().conf().getTimeAsMs(GRACEFUL_TIMEOUT, "0"))
+        ms = int(jvm_conf(sc).getTimeAsMs(GRACEFUL_TIMEOUT, "0"))
         if ms < 0:
             raise ValueError(f"it is less than nothing: {ms} ms")
     except Exception as error:
@@ -87,7 +91,7 @@ def _graceful_seconds(sc: SparkContext) -> float | None:
 
 
 def _on_failure(sc: SparkContext) -> str:
-    value = str(sc._conf.get(FAILED_OUTPUT, "auto")).lower()
+    value = str(settings(sc).get(FAILED_OUTPUT, "auto")).lower()
     if value not in ("auto", "stop", "continue"):
         raise DStreamValueError(f"{FAILED_OUTPUT}: must be auto, stop or continue, got {value!r}")
     return value
@@ -95,7 +99,7 @@ def _on_failure(sc: SparkContext) -> str:
 
 def plan_context(sc: SparkContext, parallelism: int) -> PlanContext:
     """Stand-in for the SparkContext on the streaming side."""
-    memory = sc._conf.get("spark.python.worker.memory", "512m")
+    memory = settings(sc).get("spark.python.worker.memory", "512m")
     return PlanContext(parallelism, {"spark.python.worker.memory": memory or "512m"})
 
 
@@ -152,7 +156,7 @@ class Query:
         self._context_stopped = False
         self._finished = False
         self._error: BaseException | None = None
-        self._jquery: JavaObject | None = None
+        self._stream: StreamingQuery | None = None
         self._offsets: str | None = None
         self._levels: dict[str, str] = {}
         self._pace = Pace(interval_ms)
@@ -167,7 +171,7 @@ class Query:
         self._pending_ms: int | None = None
         self._on_failure = _on_failure(sc)
         self._graceful_seconds = _graceful_seconds(sc)
-        self._backpressure = backpressure_of(sc._conf.get, interval_ms)
+        self._backpressure = backpressure_of(settings(sc).get, interval_ms)
         self._estimators: dict[int, tuple[RateLimit, RateEstimator]] = {}
         self._ids: dict[Reader, str] = {}
         try:
@@ -279,7 +283,7 @@ class Query:
             for reader in self._readers.values():
                 reader.open()
             interval_ms = 0 if self.clock.logical else self.clock.interval_ms
-            self._jquery = start_stream(self.plan.frame, self.on_batch, interval_ms, location, self._name)
+            self._stream = start_stream(self.plan.frame, self.on_batch, interval_ms, location, self._name)
         except BaseException as error:
             self._finish(None)
             raise as_user_error(error, "StreamingContext.start()") from None
@@ -335,7 +339,7 @@ class Query:
 
     def _source_failed(self, error: Exception) -> None:
         """End the query, whose next batch cannot be made; nothing of it is committed."""
-        if self._sc._jsc is None or self._sc._jsc.sc().isStopped():  # that is all there is to say of it
+        if is_stopped(self._sc) or java_context(self._sc).isStopped():  # that is all there is to say of it
             self._context_stopped = True
             self._mute()
         else:
@@ -527,23 +531,23 @@ class Query:
         while self._trigger_active() and time.monotonic() < deadline:
             time.sleep(0.005)  # Spark tells nobody when a query begins to wait for its trigger
         level = set_level(self._sc, SCHEDULER, "ERROR")
-        self._quietly(lambda: self._jquery.stop() if self._jquery is not None else None)
+        self._quietly(lambda: self._stream.stop() if self._stream is not None else None)
         if level is not None:
             set_level(self._sc, SCHEDULER, level)
         self._finish(None)
 
     def _cancel_jobs(self) -> None:
-        if self._jquery is not None:
-            self._sc.cancelJobGroup(self._jquery.runId().toString())
+        if self._stream is not None:
+            self._sc.cancelJobGroup(str(self._stream.runId))
         for exchange in self.batches.exchanges:
             if exchange.job_group is not None:
                 self._sc.cancelJobGroup(exchange.job_group)
 
     def _trigger_active(self) -> bool:
-        if self._jquery is None:
+        if self._stream is None:
             return False
         try:
-            return bool(self._jquery.isActive() and self._jquery.status().isTriggerActive())
+            return bool(self._stream.isActive and self._stream.status["isTriggerActive"])
         except Exception:  # the JVM is gone, so nothing is active
             return False
 
@@ -556,19 +560,19 @@ class Query:
 
     def _watch(self) -> None:
         """Notice when the query ends without us: a source that failed, a SparkContext that was stopped."""
-        assert self._jquery is not None
+        assert self._stream is not None
         error: BaseException | None = None
         waiting = Waiting(self._sources)
         try:
-            while not self._finished and not self._jquery.awaitTermination(500):
-                waiting.observe(str(self._jquery.status().message()))
+            while not self._finished and not self._stream.awaitTermination(_LOOK_SECONDS):
+                waiting.observe(str(self._stream.status["message"]))
         except Exception as failure:
             error = self._explained(as_user_error(failure, "the streaming query"))
         self.clock.abandon()  # a graceful stop that waits for one more batch waits in vain
         if not self._stopping:
             if (
                 self._context_stopped
-                or self._sc._jsc is None
+                or is_stopped(self._sc)
                 or (isinstance(error, DStreamError) and "shut down" in str(error))
             ):
                 error = None
@@ -578,13 +582,13 @@ class Query:
         self.clock.abandon()
         for exchange in self.batches.exchanges:
             self._quietly(exchange.close)
-        while self._levels and self._sc._jsc is not None:
+        while self._levels and not is_stopped(self._sc):
             set_level(self._sc, *self._levels.popitem())
         for reader in self._readers.values():
             self._quietly(reader.stop)
         for source in self._sources:
             self._quietly(source.close)
-        if self._sc._jsc is not None:
+        if not is_stopped(self._sc):
             self._quietly(self.batches.forget_all)
             self._quietly(self._functions.close)
         if self._offsets is not None:
@@ -592,7 +596,7 @@ class Query:
         if self._recovery is not None:
             self._recovery.close()
         self._bus.flush(2)
-        if self._page is not None and self._sc._jsc is not None:
+        if self._page is not None and not is_stopped(self._sc):
             self._quietly(self._page.close)
         with self._changed:
             if error is not None:

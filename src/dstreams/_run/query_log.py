@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dstreams._run.files import jvm_reason
+from dstreams._spark.jvm import jvm_reason
 from dstreams.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from dstreams._run.files import Files
+    from dstreams._spark.files import Files
 
 __all__ = ["Offsets", "Position", "QueryLog"]
 

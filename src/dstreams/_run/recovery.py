@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyspark
 
 from dstreams._plan.identity import initial_id
-from dstreams._run.checkpoint import Ownership, files_of
+from dstreams._run.checkpoint import Ownership
 from dstreams._run.layout import TICK, Layout
 from dstreams._run.log_folder import log_folder
 from dstreams._run.program import Program, hashing, read_program, save_program
@@ -18,6 +18,7 @@ from dstreams._run.query_log import Offsets, Position, QueryLog
 from dstreams._run.runs import LOG, Runs, exchange_folder, folder_name, move_names
 from dstreams._run.upgrade import Upgrade
 from dstreams._sources.start import Start
+from dstreams._spark.files import files_of
 from dstreams.errors import CheckpointError
 
 if TYPE_CHECKING:

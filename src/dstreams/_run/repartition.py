@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dstreams._builder import Builder
 from dstreams._plan.default_partitions import DefaultPartitions
-from dstreams._run.checkpoint import files_of, read_directory
+from dstreams._run.checkpoint import read_directory
 from dstreams._run.environment import Environment
 from dstreams._run.program import read_graph
 from dstreams._run.progress import ListenerBus
@@ -15,6 +15,7 @@ from dstreams._run.query import Query
 from dstreams._run.recovery import Recovery
 from dstreams._run.runs import Runs
 from dstreams._run.stored_state import places_of
+from dstreams._spark.files import files_of
 from dstreams.errors import DStreamValueError
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 
 from dstreams._plan.identity import initial_id
-from dstreams._run.checkpoint import driver_runs, files_of, last_driver, read_directory
-from dstreams._run.files import jvm_reason
+from dstreams._run.checkpoint import driver_runs, last_driver, read_directory
 from dstreams._run.layout import TICK
 from dstreams._run.query_log import QueryLog
 from dstreams._run.report_text import report_text, without_passwords
 from dstreams._run.runs import LOG, Runs, exchange_folder, folder_name
-from dstreams._run.session import private_session
 from dstreams._run.stored_state import StoredState, places_of
+from dstreams._spark.files import files_of
+from dstreams._spark.jvm import jvm_reason
+from dstreams._spark.session import private_session
 from dstreams.errors import CheckpointError, DStreamValueError
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from dstreams._run.files import jvm_reason
 from dstreams._run.program import FILE, OURS
+from dstreams._spark.jvm import jvm_reason
 from dstreams.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from dstreams._run.files import Files
+    from dstreams._spark.files import Files
 
 __all__ = ["CURRENT", "LOG", "Run", "Runs", "exchange_folder", "folder_name", "move_names", "read_runs"]
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dstreams._java import java
+from dstreams._spark.files import hadoop_path
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -29,10 +29,7 @@ def save_batch(sc: SparkContext, path: str, write: Callable[[str], None]) -> Non
     write : callable
         Writes the RDD to the directory it is given, which must not exist.
     """
-    assert sc._jsc is not None
-    hadoop_path = java(sc._jvm, "org.apache.hadoop.fs.Path")
-    target = hadoop_path(path)
-    fs = target.getFileSystem(sc._jsc.hadoopConfiguration())
+    fs, target = hadoop_path(sc, path)
     if not fs.exists(target):
         write(path)
         return
@@ -43,7 +40,7 @@ def save_batch(sc: SparkContext, path: str, write: Callable[[str], None]) -> Non
         for file in old:
             if file.getName().startswith("part-") or file.getName() == "_SUCCESS":
                 fs.delete(file, False)
-        for status in fs.listStatus(hadoop_path(fresh)):
-            fs.rename(status.getPath(), hadoop_path(target, status.getPath().getName()))
+        for status in fs.listStatus(hadoop_path(sc, fresh)[1]):
+            fs.rename(status.getPath(), hadoop_path(sc, f"{path}/{status.getPath().getName()}")[1])
     finally:
-        fs.delete(hadoop_path(fresh), True)
+        fs.delete(hadoop_path(sc, fresh)[1], True)

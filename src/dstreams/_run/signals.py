@@ -20,11 +20,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from pyspark.java_gateway import ensure_callback_server_started
-
-from dstreams._run.logs import SCHEDULER, set_level
+from dstreams._spark.loggers import EXECUTOR, SCHEDULER, mute_jvm, set_level
+from dstreams._spark.shutdown import add_shutdown_hook, signal_that_ends_jvm
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -34,14 +33,10 @@ __all__ = ["Signals"]
 log = logging.getLogger("dstreams")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_EXECUTOR = "org.apache.spark.executor.Executor"
-"""Warns that a heartbeat has no answer when its SparkContext stops."""
 _IMMEDIATE_SECONDS = 5.0
 """How long an immediate stop may take; a batch that cannot be cancelled is left behind then."""
 _SAME_SECONDS = 0.2
 """A signal that comes again so soon is the same one, sent to this process and to its group (``timeout`` does so)."""
-_JVM_WAITS_HOURS = 24
-"""How long the JVM waits for this process: no batch takes longer, and a supervisor waits less."""
 
 
 class Signals:
@@ -170,7 +165,7 @@ class Signals:
         """Do what a signal asks for, then let the handler end the program."""
         if (number := self._events.get()) is None:
             return
-        for logger in (SCHEDULER, _EXECUTOR):
+        for logger in (SCHEDULER, EXECUTOR):
             set_level(self._sc, logger, "ERROR")
         if not self._at_once:
             log.info("%s: ending with the batch of this interval", signal.Signals(number).name)
@@ -181,7 +176,7 @@ class Signals:
             stopping = self._stop_query(graceful=False)
             stopping.join(_IMMEDIATE_SECONDS)
             # A batch that is left behind loses this process, and the JVM would print where.
-            _ignore_errors(self._mute_jvm if stopping.is_alive() else self._sc.stop)
+            _ignore_errors((lambda: mute_jvm(self._sc)) if stopping.is_alive() else self._sc.stop)
         self._remove_hook()
         if not self._at_once and threading.main_thread().is_alive():
             self._done = True
@@ -198,25 +193,11 @@ class Signals:
         thread.start()
         return thread
 
-    def _mute_jvm(self) -> None:
-        """Let the JVM print nothing any more: neither its log, nor what a thread ends with."""
-        set_level(self._sc, "", "OFF")
-        jvm: Any = self._sc._jvm
-        jvm.java.lang.System.setErr(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
-
     # ------------------------------------------------------------------ the JVM's end
 
     def _add_hook(self) -> None:
-        jvm: Any = self._sc._jvm
         try:
-            ensure_callback_server_started(self._sc._gateway)
-            # A FutureTask keeps to itself what its function throws: that this process is gone, for one.
-            hook = jvm.java.util.concurrent.FutureTask(self, None)
-            manager = jvm.org.apache.hadoop.util.ShutdownHookManager.get()
-            # Spark's own hook has 30 more than FileSystem's.
-            priority = jvm.org.apache.hadoop.fs.FileSystem.SHUTDOWN_HOOK_PRIORITY + 40
-            manager.addShutdownHook(hook, priority, _JVM_WAITS_HOURS, jvm.java.util.concurrent.TimeUnit.HOURS)
-            self._unhook = lambda: manager.removeShutdownHook(hook)
+            self._unhook = add_shutdown_hook(self._sc, self._jvm_ends)
         except Exception as error:  # a program can do without
             log.debug("no shutdown hook in the JVM: %s", error)
 
@@ -225,13 +206,12 @@ class Signals:
         if remove is not None:
             _ignore_errors(remove)
 
-    def run(self) -> None:
-        """Run as the JVM's hook; the JVM goes on when this returns or this process has ended."""
-        jvm: Any = self._sc._jvm
-        threads = str(jvm.java.lang.Thread.getAllStackTraces().keySet().toString())
-        number = next((number for number in _SIGNALS if f"{number.name} handler" in threads), None)
-        if number is None or (self._ended() and not self._asked):
+    def _jvm_ends(self) -> None:
+        """Run in the JVM's hook; the JVM goes on when this returns or this process has ended."""
+        name = signal_that_ends_jvm(self._sc)
+        if name is None or (self._ended() and not self._asked):
             return  # not a signal but something fatal, or not ours
+        number = signal.Signals[name]
         if number == signal.SIGINT and not self._graceful:  # Ctrl-C, which this process has got too
             _ignore_errors(lambda: self._stop(False))
             return
@@ -241,11 +221,6 @@ class Signals:
         if not self._asked and threading.main_thread().is_alive():
             _signal_main(number)
         threading.Event().wait()  # a daemon thread: the connection breaks when this process has written all it has
-
-    class Java:
-        """Tells py4j which interface this is."""
-
-        implements: ClassVar = ["java.lang.Runnable"]
 
 
 def _signal_main(number: int) -> None:

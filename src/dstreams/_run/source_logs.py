@@ -9,8 +9,8 @@ from dstreams._run.query_log import QueryLog
 
 if TYPE_CHECKING:
     from dstreams._plan.graph import Node
-    from dstreams._run.files import Files
     from dstreams._run.layout import Layout
+    from dstreams._spark.files import Files
 
 __all__ = ["SourceLogs"]
 

@@ -14,7 +14,7 @@ from dstreams._run.query_log import Position, QueryLog
 from dstreams._run.runs import exchange_folder
 
 if TYPE_CHECKING:
-    from dstreams._run.files import Files
+    from dstreams._spark.files import Files
 
 __all__ = ["StoredState", "places_of"]
 

@@ -21,14 +21,14 @@ from dstreams._run.migration import Migration, can_repartition
 from dstreams._run.program import Program, save_program
 from dstreams._run.query_log import Offsets, Position, QueryLog
 from dstreams._run.runs import LOG, exchange_folder, folder_name, move_names
-from dstreams._run.session import private_session
 from dstreams._run.stored_state import StoredState, places_of
+from dstreams._spark.session import private_session
 from dstreams.errors import UpgradeError
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-    from dstreams._run.files import Files
+    from dstreams._spark.files import Files
 
 __all__ = ["Upgrade"]
 

@@ -10,10 +10,11 @@ from operator import add, sub
 from pathlib import Path
 from typing import Any
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf
 
 from dstreams import StreamingContext, StreamingListener
 from dstreams._run.launch import QUIET
+from dstreams._spark.gateway import end_jvm
 
 BATCHES = 4
 SETTINGS = QUIET | {
@@ -63,10 +64,7 @@ def main() -> int:
     while not enough.reached.is_set() and not ssc.awaitTerminationOrTimeout(0.2):
         continue
     ssc.stop(stopGraceFully=True)
-    assert SparkContext._gateway is not None
-    jvm = SparkContext._gateway.proc
-    jvm.stdin.close()
-    return int(jvm.wait())
+    return end_jvm()
 
 
 if __name__ == "__main__":

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.conversion import ArrowTableToRowsConversion, LocalDataToArrowConversion
 from pyspark.sql.types import StructType
 
 from dstreams._sources.source import NativeSource
 from dstreams._sources.start import Start
+from dstreams._spark.arrow import rows_of_table, table_of_rows
+from dstreams._spark.plan import moved, stateful_operators
 from dstreams.errors import DStreamTypeError, DStreamValueError
 
 if TYPE_CHECKING:
-    from py4j.java_gateway import JavaObject
+    pass
 
 __all__ = ["DataFrameSource", "RowReader", "RowWriter"]
 
@@ -39,7 +40,7 @@ class RowReader:
         """Yield the rows, with the values that ``DataFrame.collect()`` gives."""
         for batch in batches:
             table = pa.Table.from_batches([batch])
-            yield from ArrowTableToRowsConversion.convert(table, self._schema)
+            yield from rows_of_table(table, self._schema)
 
 
 class RowWriter:
@@ -58,7 +59,7 @@ class RowWriter:
         """Yield batches of some thousand rows."""
         source = iter(records)
         while block := list(islice(source, _ROWS)):
-            yield from LocalDataToArrowConversion.convert(block, self.schema, False).to_batches()
+            yield from table_of_rows(block, self.schema).to_batches()
 
 
 class DataFrameSource(NativeSource):
@@ -105,40 +106,15 @@ class DataFrameSource(NativeSource):
         return made
 
 
-def moved(frame: DataFrame, session: SparkSession) -> DataFrame:
-    """Return a DataFrame that is the same in another session."""
-    jvm = session.sparkContext._jvm
-    assert jvm is not None
-    plan = frame._jdf.queryExecution().analyzed()
-    return DataFrame(jvm.org.apache.spark.sql.classic.Dataset.ofRows(session._jsparkSession, plan), session)
-
-
 def _checked(frame: DataFrame) -> DataFrame:
     if not frame.isStreaming:
         raise DStreamTypeError(
             "dataFrameStream: the DataFrame is not a streaming one; make it with spark.readStream. A table that does "
             "not change can be joined to the RDD of each batch in transform()."
         )
-    if stateful := list(_with_state(frame._jdf.queryExecution().analyzed())):
+    if stateful := stateful_operators(frame):
         raise DStreamValueError(
             f"dataFrameStream: the DataFrame has an operation with state ({', '.join(stateful)}), which would have a "
             "state of its own in the program's query. Leave it out, and do the same on the stream."
         )
     return frame
-
-
-_STATEFUL = {
-    "Aggregate", "Deduplicate", "DeduplicateWithinWatermark", "FlatMapGroupsWithState", "TransformWithState",
-    "FlatMapGroupsInPandasWithState", "TransformWithStateInPySpark", "GlobalLimit",
-}  # fmt: skip
-
-
-def _with_state(plan: JavaObject) -> Iterator[str]:
-    """Names of the operators of a streaming plan that keep state."""
-    name = str(plan.getClass().getSimpleName())
-    below = [plan.children().apply(i) for i in range(plan.children().size())]
-    streams = [child for child in below if child.isStreaming()]
-    if (name in _STATEFUL and streams) or (name == "Join" and len(streams) > 1):
-        yield name
-    for child in streams:
-        yield from _with_state(child)

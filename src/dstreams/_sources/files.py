@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from dstreams._sources.source import NativeSource, Read
 from dstreams._sources.start import Start
+from dstreams._spark.files import hadoop_path
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -85,11 +86,8 @@ class _Directory(NativeSource):
 
     def _depths(self, sc: SparkContext) -> set[int]:
         """Number of names in the full path of a directory; several where the alternatives of a pattern differ."""
-        jvm = sc._jvm
-        assert jvm is not None and sc._jsc is not None
-        paths = [jvm.org.apache.hadoop.fs.Path(name) for name in _alternatives(self.directory)]
-        conf = sc._jsc.hadoopConfiguration()
-        return {int(path.getFileSystem(conf).makeQualified(path).depth()) for path in paths}
+        found = (hadoop_path(sc, name) for name in _alternatives(self.directory))
+        return {int(fs.makeQualified(path).depth()) for fs, path in found}
 
     def _columns(self) -> list[str]:
         raise AssertionError("each kind of directory names its columns")
@@ -119,11 +117,9 @@ class _Directory(NativeSource):
 
     def _matches(self, sc: SparkContext) -> list[bool]:
         """For each path that the name stands for, whether it is a directory."""
-        jvm = sc._jvm
-        assert jvm is not None and sc._jsc is not None
-        path = jvm.org.apache.hadoop.fs.Path(self.directory)
         try:
-            found = path.getFileSystem(sc._jsc.hadoopConfiguration()).globStatus(path)
+            fs, path = hadoop_path(sc, self.directory)
+            found = fs.globStatus(path)
         except Exception:  # an address that no file system answers for: the query's own error says more
             return []
         return [status.isDirectory() for status in (found or [])]

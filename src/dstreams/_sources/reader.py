@@ -1,48 +1,27 @@
-"""A source of a streaming query that is an object of the driver; Spark knows it by its interface ``Source``.
+"""A source of a streaming query that is an object of the driver (:mod:`dstreams._spark.source` is how Spark knows it).
 
-Spark asks it on the query's own thread: where the next batch ends (``getOffset``), what is in it (``getBatch``). The
-answer is any RDD that the driver can name, so records that are in the driver's memory, and RDDs of the program, get
-into the plan without a process in between. Offsets are JSON in the query's offset log.
+Spark asks it on the query's own thread: where the next batch ends, what is in it. The answer is any RDD that the driver
+can name, so records that are in the driver's memory, and RDDs of the program, get into the plan without a process in
+between. Offsets are JSON in the query's offset log.
 """
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from py4j.protocol import Py4JError
-from pyspark import RDD
-from pyspark.java_gateway import ensure_callback_server_started
-from pyspark.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, NoOpSerializer
-from pyspark.sql import DataFrame, SparkSession
-
-from dstreams._java import java
 from dstreams._plan.chunks import CHUNK
 
 if TYPE_CHECKING:
-    from py4j.java_gateway import JavaObject, JVMView
-    from pyspark import SparkContext
+    from pyspark import RDD
+    from pyspark.sql import DataFrame
 
-__all__ = ["Cut", "Offset", "Reader", "Stopped", "chunk_rdd", "reader_frame", "reader_of"]
+    from dstreams._spark.rdd import Cut
 
-_SPARK = "org.apache.spark.sql."
+__all__ = ["Offset", "Reader"]
+
 Offset = Any
 """What JSON can say: the position of a source after a batch."""
-
-
-class Stopped(Exception):
-    """Raised into Spark from a callback, to end a query without a word; short, since Spark searches its text."""
-
-
-class Cut(NamedTuple):
-    """Chunks of records, to be cut into partitions of about as many chunks each."""
-
-    chunks: list[bytes]
-    partitions: int
 
 
 class Reader(ABC):
@@ -90,187 +69,3 @@ class Reader(ABC):
 
     def stop(self) -> None:  # noqa: B027 - most have started nothing
         """End what was opened; may be called more than once, and by any thread."""
-
-
-def reader_frame(
-    session: SparkSession,
-    reader: Reader,
-    due: Callable[[], Any] = lambda: True,
-    failed: Callable[[Exception], None] | None = None,
-) -> DataFrame:
-    """Streaming frame of what a reader gives.
-
-    Parameters
-    ----------
-    session : SparkSession
-        The query's session.
-    reader : Reader
-        The reader.
-    due : callable
-        Asked before each offset, and may wait; false if no batch is to follow, whatever has come.
-    failed : callable, optional
-        Gets what making a batch raised, and tells it; without it Spark does.
-    """
-    ensure_callback_server_started(session.sparkContext._gateway)  # the JVM may call before the query is started
-    jvm = session.sparkContext._jvm
-    source = _JavaSource(session, reader, due, failed)
-    relation = java(jvm, f"{_SPARK}execution.streaming.runtime.StreamingExecutionRelation")
-    attributes = java(jvm, f"{_SPARK}catalyst.types.DataTypeUtils.toAttributes")(source.schema())
-    arguments = [source, attributes, java(jvm, "scala.Option.empty")()]
-    with suppress(Py4JError):  # Spark 4.3 names sources; before, there is no such parameter
-        arguments.append(getattr(relation, "apply$default$4")())
-    plan = relation(*arguments, session._jsparkSession)
-    return DataFrame(java(jvm, f"{_SPARK}classic.Dataset.ofRows")(session._jsparkSession, plan), session)
-
-
-def reader_of(leaf: JavaObject, readers: Iterable[Reader]) -> Reader | None:
-    """Reader that a leaf of a streaming plan stands for; None for a source of Spark's own."""
-    if str(leaf.getClass().getSimpleName()) != "StreamingExecutionRelation":
-        return None
-    number = leaf.source().hashCode()
-    return next(reader for reader in readers if _number(reader) == number)
-
-
-def _number(reader: Reader) -> int:
-    """What tells a reader from others, also in the JVM, which does not give back the object that it was given."""
-    return id(reader) & 0x7FFFFFFF
-
-
-class _JavaSource:
-    """What Spark calls."""
-
-    def __init__(
-        self,
-        session: SparkSession,
-        reader: Reader,
-        due: Callable[[], Any],
-        failed: Callable[[Exception], None] | None,
-    ) -> None:
-        self.reader = reader
-        self._sc = session.sparkContext
-        self._jvm = session.sparkContext._jvm
-        self._jsession = session._jsparkSession
-        self._schema = self._jsession.parseDataType(session._parse_ddl(reader.schema).json())
-        self._previous: Offset | None = None
-        self._text: str | None = None
-        self._due = due
-        self._failed = failed
-        self._asked = False
-
-    def schema(self) -> JavaObject:
-        """Return the schema of the rows."""
-        return self._schema
-
-    def getOffset(self) -> JavaObject:
-        """Return where the next batch ends."""
-        self.reader.has_data = False
-        if self.reader.records is not None:
-            self.reader.records = 0
-        previous = self.reader.committed if self._previous is None else self._previous
-        latest = self.reader.latest(previous) if self._due() else previous
-        if latest is None:
-            return java(self._jvm, "scala.Option.empty")()
-        if latest != previous or self._text is None:  # else as Spark has it: it compares the texts
-            self._text = json.dumps(latest)
-        offset = java(self._jvm, f"{_SPARK}execution.streaming.runtime.SerializedOffset")(self._text)
-        return java(self._jvm, "scala.Some")(offset)
-
-    def getBatch(self, start: JavaObject, end: JavaObject) -> JavaObject:
-        """Return the rows of a batch."""
-        self._text = str(end.json())
-        self._previous = json.loads(self._text)
-        begin = json.loads(start.get().json()) if start.isDefined() else None
-        try:
-            return self._frame(begin, self._previous)
-        except Exception as error:
-            if self._failed is None:
-                raise
-            self._failed(error)
-            raise Stopped("the source failed") from None
-
-    def commit(self, end: JavaObject) -> None:
-        """Note that a batch is done."""
-        self.reader.commit(json.loads(end.json()))
-
-    def stop(self) -> None:
-        """End with the query."""
-        self.reader.stop()
-
-    def toString(self) -> str:
-        """Name in plans."""
-        return self.reader.name
-
-    def hashCode(self) -> int:
-        """Identity.
-
-        Spark makes a set of its sources when a query has been accepted and before it asks the first of them, its own
-        kinds too: of all that it calls, this is the only thing that comes between the two.
-        """
-        if not self._asked and _on_the_querys_thread(self._jvm):
-            self._asked = True
-            self.reader.ready()
-        return _number(self.reader)
-
-    def equals(self, other: Any) -> bool:
-        """Identity."""
-        return other is self
-
-    def _frame(self, begin: Offset | None, end: Offset) -> JavaObject:
-        if end == self.reader.committed:  # after a restart Spark asks for that batch, and throws it away
-            found = None
-        else:
-            self.reader.committed = None
-            found = self.reader.batch(begin, end)
-        rows = self._rows(found)
-        self.reader.has_data = found is not None and rows.getNumPartitions() > 0
-        return self._jsession.internalCreateDataFrame(rows, self._schema, True)
-
-    def _rows(self, found: Cut | RDD[Any] | DataFrame | None) -> JavaObject:
-        """RDD of Spark's rows."""
-        if isinstance(found, DataFrame):
-            return found._jdf.queryExecution().toRdd()
-        if found is None:
-            chunks = self._sc._jsc.emptyRDD().rdd()
-        else:
-            rdd = chunk_rdd(self._sc, found) if isinstance(found, Cut) else _pickled(found)
-            chunks = rdd._jrdd.rdd()
-        return chunks.map(_row_encoder(self._jvm), java(self._jvm, "scala.reflect.ClassTag.Object")())
-
-    class Java:
-        """Tells py4j which interface this is."""
-
-        implements: ClassVar = ["org.apache.spark.sql.execution.streaming.Source"]
-
-
-def _on_the_querys_thread(jvm: JVMView | None) -> bool:
-    """Whether the JVM's thread that calls is one on which a query runs, and not one that only looks at its plan."""
-    thread = java(jvm, "java.lang.Thread.currentThread")()  # the one that waits for our answer
-    return str(thread.getName()).startswith("stream execution thread")
-
-
-@cache
-def _row_encoder(jvm: JVMView) -> JavaObject:
-    """Function of the JVM from bytes to a row; ``Dataset.as`` would plan it anew for each batch."""
-    encoder = java(jvm, f"{_SPARK}Encoders.BINARY")()
-    return java(jvm, f"{_SPARK}catalyst.encoders.ExpressionEncoder.apply")(encoder).createSerializer()
-
-
-def chunk_rdd(sc: SparkContext, cut: Cut) -> RDD[Any]:
-    """RDD of chunks that are in this process, made as ``sc.parallelize`` does: through a file, or encrypted."""
-    jvm, jsc = sc._jvm, sc._jsc
-    assert jvm is not None and jsc is not None
-    chunks = sc._serialize_to_jvm(
-        cut.chunks,
-        NoOpSerializer(),
-        lambda path: java(jvm, "org.apache.spark.api.python.PythonRDD.readRDDFromFile")(jsc, path, cut.partitions),
-        lambda: jvm.PythonParallelizeServer(jsc.sc(), cut.partitions),
-    )
-    return RDD(chunks, sc, AutoBatchedSerializer(CPickleSerializer()))
-
-
-def _pickled(rdd: RDD[Any]) -> RDD[Any]:
-    """The RDD itself where its elements in the JVM are lists of pickled records, which are chunks."""
-    serializer = rdd._jrdd_deserializer
-    if isinstance(serializer, BatchedSerializer) and isinstance(serializer.serializer, CPickleSerializer):
-        return rdd
-    return rdd._reserialize(AutoBatchedSerializer(CPickleSerializer()))

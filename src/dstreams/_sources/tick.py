@@ -11,7 +11,8 @@ import pickle
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dstreams._sources.reader import Cut, Offset, Reader
+from dstreams._sources.reader import Offset, Reader
+from dstreams._spark.rdd import Cut
 
 if TYPE_CHECKING:
     from dstreams._run.clock import Clock

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyspark
-from py4j.protocol import Py4JError, Py4JJavaError
+from py4j.protocol import Py4JJavaError
 
 from dstreams._insides import KAFKA_PACKAGE
-from dstreams._java import java
+from dstreams._spark.jvm import java_in, jvm_of
+from dstreams._spark.kafka import has_connector
 from dstreams.errors import DStreamStateError, DStreamValueError
 from dstreams.kafka._parameters import ConsumerParameters
 from dstreams.kafka._records import Offsets
@@ -26,7 +27,6 @@ __all__ = ["KafkaCluster", "check_jars", "kafka_package"]
 
 _WAIT_MS = 30_000
 """How long an answer may take if the program does not say (``default.api.timeout.ms``), in ms."""
-_CONNECTOR = "org.apache.spark.sql.kafka010.KafkaSourceProvider"
 
 
 def kafka_package(version: str = pyspark.__version__) -> str:
@@ -48,11 +48,7 @@ def check_jars(sc: SparkContext, op: str) -> None:
     DStreamStateError
         If not, with the command line that brings it.
     """
-    assert sc._jvm is not None
-    try:
-        loader = sc._jvm.java.lang.Thread.currentThread().getContextClassLoader()
-        loader.loadClass(_CONNECTOR)
-    except Py4JError:
+    if not has_connector(sc):
         package = kafka_package(sc.version.split("-")[0])
         raise DStreamStateError(
             f"{op}: Spark's Kafka connector is not on the class path. Start the program with\n"
@@ -61,7 +57,7 @@ def check_jars(sc: SparkContext, op: str) -> None:
             "on (kafka-clients, spark-token-provider-kafka-0-10, commons-pool2):\n"
             "    spark-submit --jars spark-sql-kafka-0-10_2.13.jar,kafka-clients.jar,... ...\n"
             "A program that makes its own SparkContext can call dstreams.kafka.with_kafka(conf) before it does."
-        ) from None
+        )
 
 
 class KafkaCluster:
@@ -78,8 +74,7 @@ class KafkaCluster:
     """
 
     def __init__(self, sc: SparkContext, op: str, parameters: ConsumerParameters) -> None:
-        assert sc._jvm is not None
-        self._jvm = sc._jvm
+        self._jvm = jvm_of(sc)
         self._op = op
         self._parameters = parameters
         properties = self._jvm.java.util.Properties()
@@ -133,7 +128,7 @@ class KafkaCluster:
         """First (``earliest``) or next (``latest``) offset of each partition."""
         spec = self._jvm.org.apache.kafka.clients.admin.OffsetSpec
         which = spec.earliest() if reset == "earliest" else spec.latest()
-        asked = java(self._jvm, "java.util.HashMap")()
+        asked = java_in(self._jvm, "java.util.HashMap")()
         for part in partitions:
             asked.put(self._partition(part), which)
         with self._clear():
@@ -151,18 +146,18 @@ class KafkaCluster:
 
     def commit(self, group: str, offsets: Offsets) -> None:
         """Let a consumer group go on from offsets."""
-        metadata = java(self._jvm, "org.apache.kafka.clients.consumer.OffsetAndMetadata")
-        asked = java(self._jvm, "java.util.HashMap")()
+        metadata = java_in(self._jvm, "org.apache.kafka.clients.consumer.OffsetAndMetadata")
+        asked = java_in(self._jvm, "java.util.HashMap")()
         for part, offset in offsets.items():
             asked.put(self._partition(part), metadata(offset))
         with self._clear():
             self._admin.alterConsumerGroupOffsets(group, asked).all().get()
 
     def _partition(self, part: tuple[str, int]) -> JavaObject:
-        return java(self._jvm, "org.apache.kafka.common.TopicPartition")(part[0], int(part[1]))
+        return java_in(self._jvm, "org.apache.kafka.common.TopicPartition")(part[0], int(part[1]))
 
     def _list(self, items: Collection[str]) -> JavaObject:
-        found = java(self._jvm, "java.util.ArrayList")()
+        found = java_in(self._jvm, "java.util.ArrayList")()
         for item in items:
             found.add(item)
         return found

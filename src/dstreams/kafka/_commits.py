@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import SparkContext
 
+from dstreams._spark.context import active_context
 from dstreams.errors import DStreamStateError, DStreamTypeError
 from dstreams.kafka._cluster import KafkaCluster
 from dstreams.kafka._records import OffsetRange, Offsets
@@ -64,7 +65,7 @@ class Committer:
             raise DStreamTypeError(f"commitAsync: offsetRanges must be a list of OffsetRange, got {ranges!r:.200}")
         if self._parameters.group is None:
             raise DStreamStateError("commitAsync: there is no group to commit to; give 'group.id' in kafkaParams")
-        sc = SparkContext._active_spark_context
+        sc = active_context()
         if sc is None:
             raise DStreamStateError("commitAsync: there is no SparkContext any more")
         self.commit(sc, {(each.topic, each.partition): each.untilOffset for each in ranges}, ranges, callback)

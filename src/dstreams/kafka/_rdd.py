@@ -6,13 +6,12 @@ import json
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 from pyspark.sql import DataFrame
 
-from dstreams._java import java
 from dstreams._plan.chunks import CHUNK, ChunkWriter, StageFunction
-from dstreams._plan.python_stage import map_in_arrow
-from dstreams._run.session import private_session
+from dstreams._spark.python_stage import map_in_arrow
+from dstreams._spark.rdd import binary_rdd, parts_of, rdd_of_chunks
+from dstreams._spark.session import private_session
 from dstreams.errors import DStreamValueError
 from dstreams.kafka._cluster import KafkaCluster, check_jars
 from dstreams.kafka._records import OffsetRange, offsets_text
@@ -66,8 +65,6 @@ def read_ranges(
         frame = session.read.format("kafka").options(**options).load().selectExpr(*decode.columns)
         frames.append(map_in_arrow(frame, StageFunction(decode, (), ChunkWriter()), CHUNK, op))
     if not frames:
-        return KafkaRDD(sc.emptyRDD()._jrdd, sc, sc.serializer, lambda: [])
+        return KafkaRDD(*parts_of(sc.emptyRDD()), lambda: [])
     union = reduce(DataFrame.union, frames)
-    encoder = java(sc._jvm, "org.apache.spark.sql.Encoders.BINARY")()
-    jrdd = getattr(union._jdf, "as")(encoder).javaRDD()
-    return KafkaRDD(jrdd, sc, AutoBatchedSerializer(CPickleSerializer()), lambda: list(ranges))
+    return KafkaRDD(*parts_of(rdd_of_chunks(binary_rdd(union), sc)), lambda: list(ranges))

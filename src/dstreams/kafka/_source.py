@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dstreams._sources.decoder import Decoder, utf8_decoder
 from dstreams._sources.source import NativeSource, Read
 from dstreams._sources.start import Start
+from dstreams._spark.rdd import parts_of
 from dstreams.errors import DStreamStateError
 from dstreams.kafka._cluster import KafkaCluster, check_jars
 from dstreams.kafka._commits import Committer
@@ -292,12 +293,12 @@ class KafkaSource(NativeSource):
             known = ranges_between(*map(parse_offsets, read.span()))
             return [*map(_range_of, read.inputs()), *(each for each in known if not each.count())]
 
-        return KafkaRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer, ranges)
+        return KafkaRDD(*parts_of(rdd), ranges)
 
     def fed(self, rdd: RDD[Any], span: Callable[[], tuple[int, int]]) -> RDD[Any]:
         """Count the records as if they were those of one partition."""
         topic = next(iter(self._topics.topics), self._topics.pattern or "topic")
-        return KafkaRDD(rdd._jrdd, rdd.ctx, rdd._jrdd_deserializer, lambda: [OffsetRange(topic, 0, *span())])
+        return KafkaRDD(*parts_of(rdd), lambda: [OffsetRange(topic, 0, *span())])
 
     def first_offset(self, entry: str) -> str | None:
         """Read the entry: a zero byte, the version, and the offsets."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyspark import SparkConf, SparkContext, StorageLevel
 
 from dstreams._sources.decoder import Decoder, utf8_decoder
+from dstreams._spark.context import active_context, settings
 from dstreams.dstream import DStream
 from dstreams.errors import DStreamStateError, DStreamTypeError, DStreamValueError
 from dstreams.kafka._cluster import kafka_package
@@ -62,7 +63,7 @@ def with_kafka(target: Target, jars: str | os.PathLike[str] | None = None) -> Ta
     DStreamValueError
         If the directory has no connector.
     """
-    if SparkContext._active_spark_context is not None:
+    if active_context() is not None:
         raise DStreamStateError(
             "with_kafka: there is a SparkContext already, and jars must be named before it is made. Call with_kafka "
             f"first, or start the program with spark-submit --packages {kafka_package()}"
@@ -352,13 +353,13 @@ def _decoder(op: str, key: Any, value: Any, handler: Any) -> KafkaDecoder:
 
 
 def _setting(sc: SparkContext, key: str) -> str | None:
-    found = sc._conf.get(key, None)
+    found = settings(sc).get(key, None)
     return str(found) if found else None
 
 
 def _rate(ssc: StreamingContext) -> float | None:
     """Records that a batch may take of each partition, from the old engine's settings; None without a limit."""
-    conf = ssc._sc._conf
+    conf = settings(ssc.sparkContext)
 
     def rate(key: str) -> float:
         text = conf.get(f"spark.streaming.{key}", "0")

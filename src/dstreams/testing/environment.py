@@ -9,7 +9,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from dstreams._run.environment import Environment
-from dstreams._run.frontier import EmptyRDD
+from dstreams._spark.rdd import EmptyRDD
 from dstreams.errors import DStreamValueError
 from dstreams.testing.clock import ManualClock
 from dstreams.testing.feed import FedSource, Feed

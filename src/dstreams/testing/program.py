@@ -16,6 +16,7 @@ from unittest import mock
 from pyspark import SparkContext
 
 from dstreams import DStream, StreamingContext, compat
+from dstreams._spark.context import active_context
 from dstreams.errors import DStreamTypeError
 
 __all__ = ["ProgramThread", "as_function", "returned_streams", "takes_context"]
@@ -111,7 +112,7 @@ def _shared(sc: SparkContext) -> Iterator[None]:
     make = SparkContext.__init__
 
     def init(self: SparkContext, *args: Any, **kwargs: Any) -> None:
-        if SparkContext._active_spark_context is None:
+        if active_context() is None:
             make(self, *args, **kwargs)
         else:
             self.__dict__ = sc.__dict__

@@ -13,8 +13,8 @@ from pyspark import SparkConf
 
 from dstreams._run import class_archive
 from dstreams._run.class_archive import SWITCH, NoArchive
-from dstreams._run.launch import around_launch
 from dstreams._run.warm_up import make
+from dstreams._spark.gateway import around_launch
 
 __all__ = ["QuickStart"]
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from pyspark import RDD
 from pyspark.sql import SparkSession
 
+from dstreams._spark.context import hadoop_conf, is_stopped, java_context, murmur3
+from dstreams._spark.jvm import java, jvm_of
+
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
@@ -64,14 +67,13 @@ def private_session(sc: SparkContext, checkpoint: str | None) -> SparkSession:
     """
     instantiated, active = SparkSession._instantiatedSession, SparkSession._activeSession
     to_df = RDD.__dict__.get("toDF")
-    jvm_class = SparkSession._get_j_spark_session_class(sc._jvm)
+    jvm_class = SparkSession._get_j_spark_session_class(jvm_of(sc))
     try:
-        if instantiated is not None and instantiated._sc._jsc is not None:
+        if instantiated is not None and not is_stopped(instantiated.sparkContext):
             session = instantiated.newSession()
         else:
             had_default = jvm_class.getDefaultSession().isDefined()
-            assert sc._jvm is not None and sc._jsc is not None
-            session = SparkSession(sc, jvm_class(sc._jsc.sc(), sc._jvm.java.util.HashMap()))
+            session = SparkSession(sc, jvm_class(java_context(sc), java(sc, "java.util.HashMap")()))
             if not had_default:
                 jvm_class.clearDefaultSession()
                 jvm_class.clearActiveSession()
@@ -107,10 +109,10 @@ class Tabs:
         """Look whether the program has made a session since."""
         session, known = SparkSession._instantiatedSession, self._known
         self._known = session
-        if session is None or session is known or session._sc is not self._sc or self._sc._jsc is None:
+        if session is None or session is known or session.sparkContext is not self._sc or is_stopped(self._sc):
             return
         session._jsparkSession.sharedState()  # which adds the tabs, if it has not yet
-        found = self._sc._jsc.sc().ui()
+        found = java_context(self._sc).ui()
         if found.isDefined():
             ui, names = found.get(), set()
             tabs = ui.getTabs()
@@ -125,10 +127,7 @@ def bucket_ids(sc: SparkContext, op: int, partitions: int) -> list[int]:
 
     (Numbers 0 and 1 both go to one of two partitions: a hash is not a remainder.)
     """
-    assert sc._jvm is not None
-    # Objects, although there is a static method: py4j takes whichever method of that name it meets first.
-    murmur3 = sc._jvm.org.apache.spark.unsafe.hash.Murmur3_x86_32
-    after_op = murmur3(murmur3(42).hashInt(op))  # the hash of two columns (op, bucket) goes on from the first
+    after_op = murmur3(sc, murmur3(sc, 42).hashInt(op))  # the hash of two columns (op, bucket) goes on from the first
     found: dict[int, int] = {}
     candidate = 0
     while len(found) < partitions:
@@ -146,6 +145,4 @@ def temporary_checkpoint() -> str:
 
 
 def _local_files(sc: SparkContext) -> bool:
-    assert sc._jsc is not None
-    default_fs: str = sc._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///")
-    return default_fs.startswith("file:")
+    return str(hadoop_conf(sc).get("fs.defaultFS", "file:///")).startswith("file:")

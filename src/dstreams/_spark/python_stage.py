@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.stateful_processor_util import TransformWithStateInPandasUdfUtils
@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 
-    from dstreams._plan.functions import Functions
-    from dstreams._plan.operator import Operator
-
 __all__ = ["map_in_arrow", "transform_with_state"]
+
+
+class Functions(Protocol):
+    """Puts something into the place of a function of a plan; see :class:`dstreams._plan.functions.Functions`."""
+
+    def stage(self, function: Any, apply: Callable[[Any], tuple[DataFrame, JavaObject]]) -> DataFrame:
+        """Get the frame of what is there in its place."""
 
 
 def map_in_arrow(
@@ -48,9 +52,7 @@ def map_in_arrow(
     return _planned(function, apply, functions)
 
 
-def transform_with_state(
-    frame: DataFrame, operator: StatefulProcessor | Operator, schema: str, functions: Functions | None = None
-) -> DataFrame:
+def transform_with_state(frame: DataFrame, operator: Any, schema: str, functions: Functions | None = None) -> DataFrame:
     """``frame.groupBy("op", "bucket").transformWithState``; parameters as above, rows by rows of each group."""
 
     def apply(stand_in: StatefulProcessor) -> tuple[DataFrame, JavaObject]:

@@ -8,13 +8,15 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dstreams._java import java
+from dstreams._spark.context import hadoop_conf
+from dstreams._spark.jvm import java_in, jvm_of, jvm_reason
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject, JVMView
+    from pyspark import SparkContext
     from typing_extensions import Self
 
-__all__ = ["Files", "hadoop_files", "jvm_reason", "local_path"]
+__all__ = ["Files", "files_of", "hadoop_files", "local_path", "hadoop_path"]
 
 _OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
 _WHOLE = "fs.capability.outputstream.abortable"
@@ -23,12 +25,6 @@ _MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.CheckpointFil
 """Spark's way to replace a file at once on other file systems."""
 _MODULES = {"s3a": "hadoop-aws", "abfs": "hadoop-azure", "abfss": "hadoop-azure"}
 """Modules of Hadoop that have the file systems which Spark does not bring."""
-
-
-def jvm_reason(error: Exception) -> str:
-    """First line of what the JVM says about a failed call, without the stack."""
-    text = str(getattr(error, "java_exception", error)).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 def local_path(uri: str) -> str | None:
@@ -74,6 +70,17 @@ def _missing_classes(jvm: JVMView, path: str, reason: str) -> str | None:
 def hadoop_files(jvm: JVMView, path: str) -> Files:
     """Files below a path, before there is a SparkContext; with the Hadoop settings of ``spark.hadoop.*``."""
     return Files(jvm, jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf(), path)
+
+
+def files_of(sc: SparkContext, directory: str) -> Files:
+    """Files below a path, with the Hadoop settings of a SparkContext."""
+    return Files(jvm_of(sc), hadoop_conf(sc), directory)
+
+
+def hadoop_path(sc: SparkContext, name: str) -> tuple[JavaObject, JavaObject]:
+    """Hadoop's ``FileSystem`` that a path is on, and the ``Path``."""
+    path = java_in(jvm_of(sc), "org.apache.hadoop.fs.Path")(name)
+    return path.getFileSystem(hadoop_conf(sc)), path
 
 
 class Files:
@@ -137,7 +144,7 @@ class Files:
         """All bytes of a file."""
         stream = self._fs.open(self._path(name))
         try:
-            return bytes(java(self._jvm, "org.apache.commons.io.IOUtils.toByteArray")(stream))
+            return bytes(java_in(self._jvm, "org.apache.commons.io.IOUtils.toByteArray")(stream))
         finally:
             stream.close()
 
@@ -152,7 +159,7 @@ class Files:
             stream = self._fs.create(path, True)
             undo = stream.abort
         else:
-            stream = java(self._jvm, _MANAGER).create(path, self._conf).createAtomic(path, True)
+            stream = java_in(self._jvm, _MANAGER).create(path, self._conf).createAtomic(path, True)
             undo = stream.cancel
         try:
             stream.write(bytearray(data))
@@ -187,7 +194,7 @@ class Files:
         """Copy a file or folder, if there is one, to another directory of the same file system."""
         if self.exists(name):
             into.make_folder(to.rpartition("/")[0])
-            copy = java(self._jvm, "org.apache.hadoop.fs.FileUtil.copy")
+            copy = java_in(self._jvm, "org.apache.hadoop.fs.FileUtil.copy")
             if not copy(self._fs, self._path(name), self._fs, into._path(to), False, True, self._conf):
                 raise OSError(f"{self._path(name).toString()} cannot be copied to {into._path(to).toString()}")
 
@@ -211,10 +218,10 @@ class Files:
         return stream
 
     def _permission(self, mode: int) -> JavaObject:
-        return java(self._jvm, "org.apache.hadoop.fs.permission.FsPermission")(f"{mode:o}")
+        return java_in(self._jvm, "org.apache.hadoop.fs.permission.FsPermission")(f"{mode:o}")
 
     def _path(self, name: str) -> JavaObject:
         return self._of(f"{self.root}/{name}" if name else self.root)
 
     def _of(self, path: str) -> Any:
-        return java(self._jvm, "org.apache.hadoop.fs.Path")(path)
+        return java_in(self._jvm, "org.apache.hadoop.fs.Path")(path)

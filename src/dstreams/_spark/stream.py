@@ -6,18 +6,20 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from pyspark.java_gateway import ensure_callback_server_started
-
-from dstreams._sources.reader import Stopped
+from dstreams._spark.jvm import accept_calls, java
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.query import StreamingQuery
 
-__all__ = ["start_stream"]
-
+__all__ = ["Stopped", "start_stream"]
 
 OnBatch = Callable[["JavaObject", int], None]
+
+
+class Stopped(Exception):
+    """Raised into Spark from a callback, to end a query without a word; short, since Spark searches its text."""
 
 
 class _OurStop(logging.Filter):
@@ -49,7 +51,7 @@ class _Callback:
 
 def start_stream(
     frame: DataFrame, on_batch: OnBatch, interval_ms: int, location: str | None, name: str | None
-) -> JavaObject:
+) -> StreamingQuery:
     """Start a query, and return it as soon as Spark has accepted it.
 
     Parameters
@@ -67,12 +69,11 @@ def start_stream(
         Name in Spark's UI.
     """
     sc = frame.sparkSession.sparkContext
-    ensure_callback_server_started(sc._gateway)
+    accept_calls(sc)
     logging.getLogger("py4j.clientserver").addFilter(_our_stop)
     writer = frame.writeStream.trigger(processingTime=f"{interval_ms} milliseconds")
     writer = writer.option("checkpointLocation", location) if location else writer
     writer = writer.queryName(name) if name else writer
-    assert sc._jvm is not None
-    helper = sc._jvm.org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchHelper
+    helper = java(sc, "org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchHelper")
     helper.callForeachBatch(writer._jwrite, _Callback(on_batch))
-    return writer.start()._jsq
+    return writer.start()

@@ -1,0 +1,204 @@
+"""A source of a streaming query that is an object of this process; Spark knows it by its interface ``Source``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from py4j.protocol import Py4JError
+from pyspark.sql import DataFrame, SparkSession
+
+from dstreams._spark.jvm import accept_calls, any_class, java
+from dstreams._spark.plan import frame_of, row_encoder, rows_of
+from dstreams._spark.rdd import Cut, java_chunks
+from dstreams._spark.stream import Stopped
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
+    from pyspark import RDD, SparkContext
+
+__all__ = ["reader_frame", "reader_of"]
+
+_SQL = "org.apache.spark.sql."
+Offset = Any
+"""What JSON can say."""
+
+
+class DriverReader(Protocol):
+    """What is asked of the object; see :class:`dstreams._sources.reader.Reader`."""
+
+    name: str
+    schema: str
+    committed: Offset | None
+    has_data: bool
+    records: int | None
+
+    def ready(self) -> None:
+        """Wait until the query may ask for the first time."""
+
+    def latest(self, previous: Offset | None) -> Offset | None:
+        """Where the next batch ends."""
+
+    def batch(self, start: Offset | None, end: Offset) -> Cut | RDD[Any] | DataFrame | None:
+        """What is in a batch."""
+
+    def commit(self, end: Offset) -> None:
+        """A batch is done."""
+
+    def stop(self) -> None:
+        """The query has ended."""
+
+
+R = TypeVar("R", bound=DriverReader)
+
+
+def reader_frame(
+    session: SparkSession,
+    reader: DriverReader,
+    due: Callable[[], Any] = lambda: True,
+    failed: Callable[[Exception], None] | None = None,
+) -> DataFrame:
+    """Streaming frame of what a reader gives.
+
+    Parameters
+    ----------
+    session : SparkSession
+        The query's session.
+    reader : Reader
+        The reader.
+    due : callable
+        Asked before each offset, and may wait; false if no batch is to follow, whatever has come.
+    failed : callable, optional
+        Gets what making a batch raised, and tells it; without it Spark does.
+    """
+    accept_calls(session.sparkContext)  # the JVM may call before the query is started
+    sc = session.sparkContext
+    source = _JavaSource(session, reader, due, failed)
+    relation = java(sc, f"{_SQL}execution.streaming.runtime.StreamingExecutionRelation")
+    attributes = java(sc, f"{_SQL}catalyst.types.DataTypeUtils.toAttributes")(source.schema())
+    arguments = [source, attributes, java(sc, "scala.Option.empty")()]
+    with suppress(Py4JError):  # Spark 4.3 names sources; before, there is no such parameter
+        arguments.append(getattr(relation, "apply$default$4")())
+    plan = relation(*arguments, session._jsparkSession)
+    return frame_of(plan, session)
+
+
+def reader_of(leaf: JavaObject, readers: Iterable[R]) -> R | None:
+    """Reader that a leaf of a streaming plan stands for; None for a source of Spark's own."""
+    if str(leaf.getClass().getSimpleName()) != "StreamingExecutionRelation":
+        return None
+    number = leaf.source().hashCode()
+    return next(reader for reader in readers if _number(reader) == number)
+
+
+def _number(reader: DriverReader) -> int:
+    """What tells a reader from others, also in the JVM, which does not give back the object that it was given."""
+    return id(reader) & 0x7FFFFFFF
+
+
+class _JavaSource:
+    """What Spark calls."""
+
+    def __init__(
+        self,
+        session: SparkSession,
+        reader: DriverReader,
+        due: Callable[[], Any],
+        failed: Callable[[Exception], None] | None,
+    ) -> None:
+        self.reader = reader
+        self._sc = session.sparkContext
+        self._jsession = session._jsparkSession
+        self._schema = self._jsession.parseDataType(session._parse_ddl(reader.schema).json())
+        self._previous: Offset | None = None
+        self._text: str | None = None
+        self._due = due
+        self._failed = failed
+        self._asked = False
+
+    def schema(self) -> JavaObject:
+        """Return the schema of the rows."""
+        return self._schema
+
+    def getOffset(self) -> JavaObject:
+        """Return where the next batch ends."""
+        self.reader.has_data = False
+        if self.reader.records is not None:
+            self.reader.records = 0
+        previous = self.reader.committed if self._previous is None else self._previous
+        latest = self.reader.latest(previous) if self._due() else previous
+        if latest is None:
+            return java(self._sc, "scala.Option.empty")()
+        if latest != previous or self._text is None:  # else as Spark has it: it compares the texts
+            self._text = json.dumps(latest)
+        offset = java(self._sc, f"{_SQL}execution.streaming.runtime.SerializedOffset")(self._text)
+        return java(self._sc, "scala.Some")(offset)
+
+    def getBatch(self, start: JavaObject, end: JavaObject) -> JavaObject:
+        """Return the rows of a batch."""
+        self._text = str(end.json())
+        self._previous = json.loads(self._text)
+        begin = json.loads(start.get().json()) if start.isDefined() else None
+        try:
+            return self._frame(begin, self._previous)
+        except Exception as error:
+            if self._failed is None:
+                raise
+            self._failed(error)
+            raise Stopped("the source failed") from None
+
+    def commit(self, end: JavaObject) -> None:
+        """Note that a batch is done."""
+        self.reader.commit(json.loads(end.json()))
+
+    def stop(self) -> None:
+        """End with the query."""
+        self.reader.stop()
+
+    def toString(self) -> str:
+        """Name in plans."""
+        return self.reader.name
+
+    def hashCode(self) -> int:
+        """Identity.
+
+        Spark makes a set of its sources when a query has been accepted and before it asks the first of them, its own
+        kinds too: of all that it calls, this is the only thing that comes between the two.
+        """
+        if not self._asked and _on_the_querys_thread(self._sc):
+            self._asked = True
+            self.reader.ready()
+        return _number(self.reader)
+
+    def equals(self, other: Any) -> bool:
+        """Identity."""
+        return other is self
+
+    def _frame(self, begin: Offset | None, end: Offset) -> JavaObject:
+        if end == self.reader.committed:  # after a restart Spark asks for that batch, and throws it away
+            found = None
+        else:
+            self.reader.committed = None
+            found = self.reader.batch(begin, end)
+        rows = self._rows(found)
+        self.reader.has_data = found is not None and rows.getNumPartitions() > 0
+        return self._jsession.internalCreateDataFrame(rows, self._schema, True)
+
+    def _rows(self, found: Cut | RDD[Any] | DataFrame | None) -> JavaObject:
+        """RDD of Spark's rows."""
+        if isinstance(found, DataFrame):
+            return rows_of(found)
+        return java_chunks(self._sc, found).map(row_encoder(self._sc), any_class(self._sc))
+
+    class Java:
+        """Tells py4j which interface this is."""
+
+        implements: ClassVar = ["org.apache.spark.sql.execution.streaming.Source"]
+
+
+def _on_the_querys_thread(sc: SparkContext) -> bool:
+    """Whether the JVM's thread that calls is one on which a query runs, and not one that only looks at its plan."""
+    thread = java(sc, "java.lang.Thread.currentThread")()  # the one that waits for our answer
+    return str(thread.getName()).startswith("stream execution thread")
