@@ -42,7 +42,7 @@ setup: $(READY) ## create .venv with dstreams and what its tests need, find or i
 
 jars: $(JARS) $(CLUSTER_JARS) ## fetch what the tests need of Kafka, Flume, HDFS and S3 into .jars (with Maven)
 
-dev: $(READY_DEV) ## the same, with ruff, mypy and build
+dev: $(READY_DEV) ## the same, with what `make check`, `make dist` and the hooks need
 
 run: $(READY) ## run the main job (examples/main_job.py)
 	@$(WITH_JAVA) $(PY) examples/main_job.py $(ARGS)
