@@ -7,28 +7,33 @@ ARGS :=
 # For example: make setup BOOTSTRAP_ARGS=--no-system-packages
 BOOTSTRAP_ARGS ?=
 
-PY := .venv/bin/python
-READY := .venv/ready
-READY_DEV := .venv/ready-dev
+# The virtual environment; `make test-spark` has others.
+export VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/ready
+READY_DEV := $(VENV)/ready-dev
 JAR_SETS := connector broker flume
 CLUSTER_JAR_SETS := hdfs s3
 JARS := .jars/ready
 CLUSTER_JARS := .jars/ready-cluster
-CLASSES := .venv/ready-classes
-BROWSER := .venv/ready-browser
+CLASSES := $(VENV)/ready-classes
+BROWSER := $(VENV)/ready-browser
 
 # A Spark installation in the user's environment must not replace the one in .venv.
 unexport SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE SPARK_API_MODE SPARK_CONNECT_MODE_ENABLED
 unexport PYSPARK_SUBMIT_ARGS PYTHONPATH
-export PYSPARK_PYTHON := $(CURDIR)/$(PY)
+export PYSPARK_PYTHON := $(abspath $(PY))
 export PYSPARK_DRIVER_PYTHON := $(PYSPARK_PYTHON)
 # Everything runs on this host, also when its own name cannot be resolved.
 export SPARK_LOCAL_IP ?= 127.0.0.1
 
+# The Java that was found at set-up, unless make is told another one: make test JAVA_HOME=/usr/lib/jvm/temurin-25
+ifneq ($(origin JAVA_HOME),command line)
 WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export JAVA_HOME &&
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars dev run test test-all test-cluster coverage lint types check format examples docs pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets bench-page soak dist clean
+.PHONY: help setup jars dev run test test-all test-cluster test-spark coverage lint types check format examples docs pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets bench-page soak dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -37,7 +42,7 @@ setup: $(READY) ## create .venv with dstreams and what its tests need, find or i
 
 jars: $(JARS) $(CLUSTER_JARS) ## fetch what the tests need of Kafka, Flume, HDFS and S3 into .jars (with Maven)
 
-dev: $(READY_DEV) ## the same, with ruff, mypy and build
+dev: $(READY_DEV) ## the same, with what `make check`, `make dist` and the hooks need
 
 run: $(READY) ## run the main job (examples/main_job.py)
 	@$(WITH_JAVA) $(PY) examples/main_job.py $(ARGS)
@@ -50,6 +55,12 @@ test-all: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) $(BROWSER) ## run all test
 
 test-cluster: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) ## run all tests on a standalone cluster, on HDFS and on S3
 	@$(WITH_JAVA) $(PY) -m pytest tests/cluster $(ARGS)
+
+# In an environment of its own below .venvs. V is Spark's version; PYTHON, JAVA_HOME and ARGS may be given too.
+test-spark: ## run the same tests as `make test` on another Spark: V=4.1 [PYTHON=python3.10] [JAVA_HOME=...]
+	$(if $(V),,$(error say which Spark, for example: make test-spark V=4.1))
+	@version=$$($(PYTHON) -c 'import sys; print("py%d.%d" % sys.version_info[:2])') && $(MAKE) --no-print-directory test \
+		VENV=.venvs/spark-$(V)-$$version BOOTSTRAP_ARGS="$(BOOTSTRAP_ARGS) --spark $(V)"
 
 coverage: $(READY) $(JARS) $(CLASSES) $(BROWSER) ## run the same tests as `make test`, and report which lines and branches they ran
 	@rm -f .coverage .coverage.*
@@ -79,10 +90,11 @@ pictures: $(READY) $(BROWSER) ## take the pictures of Spark's Streaming page in 
 lint: $(READY_DEV) ## check style and formatting (ruff), and which module imports which (import-linter)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	.venv/bin/lint-imports
+	$(VENV)/bin/lint-imports
 
-types: $(READY_DEV) ## check types (mypy)
+types: $(READY_DEV) ## check types: the package and the programs in tests/typing (mypy), the programs again (pyright)
 	$(PY) -m mypy
+	$(PY) -m pyright --pythonpath $(PY)
 
 check: lint types ## lint and types
 
@@ -116,16 +128,17 @@ MINUTES := 45
 soak: $(READY) $(JARS) ## run a program with state over Kafka on a cluster for MINUTES=45, and watch its memory
 	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/soak.py $(MINUTES)
 
-dist: $(READY_DEV) ## build the wheel, the sdist, and dstreams.zip and run_dstreams.py for spark-submit
+dist: $(READY_DEV) ## build and check the wheel and the sdist, and dstreams.zip and run_dstreams.py for spark-submit
 	rm -rf dist
 	$(PY) -m build
+	$(PY) -m twine check --strict dist/*
 	cp dist/dstreams-*.whl dist/dstreams.zip
 	cp src/run_dstreams.py dist/
 
-clean: ## remove build outputs and caches (not .venv, .jdk, .jars and .cache)
+clean: ## remove build outputs and caches (not .venv, .venvs, .jdk, .jars and .cache)
 	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	rm -rf spark-warehouse metastore_db derby.log artifacts checkpoint
-	find . -name __pycache__ -type d ! -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d ! -path './.venv*' -prune -exec rm -rf {} +
 
 $(JARS): tools/fetch_jars.py $(JAR_SETS:%=tools/jars/%.xml)
 	@$(PYTHON) tools/fetch_jars.py $(JAR_SETS)

@@ -3,9 +3,9 @@
 
 Called by the Makefile (`make setup`); needs Python's standard library only. It
 
-1. creates `.venv`,
-2. finds a Java that Spark 4 can use, or installs one, and writes its home to `.venv/java-home`,
-3. installs dstreams into `.venv`, editable, with the extras asked for.
+1. creates the virtual environment that the variable VENV names, `.venv` by default,
+2. finds a Java that Spark 4 can use, or installs one, and writes its home to `java-home` there,
+3. installs dstreams there, editable, with the extras asked for, and with `--spark 4.1` that version of Spark.
 
 With `--print-java-home` it prints that home and installs nothing.
 """
@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = ROOT / os.environ.get("VENV", ".venv")
 VENV_PYTHON = str(VENV / "bin" / "python")
 JAVA_HOME_FILE = VENV / "java-home"
 LOCAL_JDKS = ROOT / ".jdk"
@@ -140,7 +140,7 @@ def install_system_package(for_apt: Sequence[str], for_dnf: Sequence[str]) -> bo
 def ensure_venv(system_packages: bool) -> None:
     if run([VENV_PYTHON, "-c", "import sys, pip; sys.exit(sys.version_info < (3, 10))"]).ok:
         return
-    say(f"creating .venv with Python {platform.python_version()} ({sys.executable})")
+    say(f"creating {VENV} with Python {platform.python_version()} ({sys.executable})")
     package = f"python3.{sys.version_info[1]}-venv"
 
     # Debian and Ubuntu keep these modules in a package of their own.
@@ -154,7 +154,7 @@ def ensure_venv(system_packages: bool) -> None:
 
 
 def create_with_virtualenv(venv_package: str) -> None:
-    """Create .venv with virtualenv, the installed one or else one fetched by pip."""
+    """Create the environment with virtualenv, the installed one or else one fetched by pip."""
     say("the module venv could not create it, trying virtualenv")
     create = [sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(VENV)]
     if run(create).ok:
@@ -176,14 +176,15 @@ def pip_install(*arguments: str) -> Result:
     return run([VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments])
 
 
-def install_project(extras: Sequence[str]) -> None:
+def install_project(extras: Sequence[str], spark: str) -> None:
     extra = f"[{','.join(extras)}]" if extras else ""
+    pinned = [f"pyspark=={spark}.*"] if spark else []
     first = "" if run([VENV_PYTHON, "-c", "import pyspark"]).ok else " and Spark, which takes a few minutes"
-    say(f"installing dstreams{extra} into .venv{first}")
-    result = pip_install("--editable", f".{extra}")
+    say(f"installing dstreams{extra} into {VENV}{first}")
+    result = pip_install("--editable", f".{extra}", *pinned)
     if not result.ok:
         fail(
-            f"pip could not install dstreams{extra}:\n{result.tail(15)}\n"
+            f"pip could not install dstreams{extra} {' '.join(pinned)}:\n{result.tail(15)}\n"
             "  Check the network and pip's own settings (proxy, index, certificates), then run make again."
         )
 
@@ -323,8 +324,9 @@ def print_java_home() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Prepare .venv and a Java for Spark.")
+    parser = argparse.ArgumentParser(description="Prepare a virtual environment and a Java for Spark.")
     parser.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to install (repeatable)")
+    parser.add_argument("--spark", default="", metavar="X.Y", help="this version of Spark, not the newest")
     parser.add_argument("--no-system-packages", action="store_true", help="never call apt-get or dnf")
     parser.add_argument("--browser", action="store_true", help="find or install Chromium, and nothing else")
     parser.add_argument("--print-java-home", action="store_true", help="print the JAVA_HOME for Spark, install nothing")
@@ -343,7 +345,7 @@ def main() -> None:
     java = ensure_java(system_packages)
     say(f"using {java}")
     JAVA_HOME_FILE.write_text(f"{java.home}\n", "utf-8")
-    install_project(options.extra)
+    install_project(options.extra, options.spark)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NoReturn, TypeVar
 
 from pyspark import RDD, SparkConf, SparkContext, StorageLevel
 
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from dstreams.receiver import Receiver
 
 __all__ = ["StreamingContext"]
+
+T = TypeVar("T")
 
 CHECKPOINT_DIRECTORY = "spark.streaming.checkpoint.directory"
 """Conf: as ``ssc.checkpoint(...)`` in the program."""
@@ -174,9 +176,9 @@ class StreamingContext:
         self,
         hostname: str,
         port: int,
-        converter: Callable[[BinaryIO], Iterable[Any]],
+        converter: Callable[[BinaryIO], Iterable[T]],
         storageLevel: StorageLevel = StorageLevel.MEMORY_AND_DISK_2,
-    ) -> DStream[Any]:
+    ) -> DStream[T]:
         """Records that a function makes of the bytes from a TCP server.
 
         Parameters
@@ -243,8 +245,11 @@ class StreamingContext:
         return self._source("binaryRecordsStream", source)
 
     def queueStream(
-        self, rdds: list[Any], oneAtATime: bool = True, default: RDD[Any] | Iterable[Any] | None = None
-    ) -> DStream[Any]:
+        self,
+        rdds: Sequence[RDD[T] | Iterable[T]],
+        oneAtATime: bool = True,
+        default: RDD[T] | Iterable[T] | None = None,
+    ) -> DStream[T]:
         """Take the elements of a queue, one per batch.
 
         Parameters
@@ -275,7 +280,7 @@ class StreamingContext:
         """
         return self._source("queueStream", sources.queue(self._builder, rdds, oneAtATime, default))
 
-    def receiverStream(self, receiver: Receiver[Any]) -> DStream[Any]:
+    def receiverStream(self, receiver: Receiver[T]) -> DStream[T]:
         """Records that a receiver of the program's own stores.
 
         Parameters
@@ -318,7 +323,9 @@ class StreamingContext:
 
     # ------------------------------------------------------------------ several streams
 
-    def transform(self, dstreams: list[DStream[Any]], transformFunc: Callable[..., RDD[Any]]) -> DStream[Any]:
+    def transform(
+        self, dstreams: Sequence[DStream[Any]], transformFunc: Callable[[tuple[RDD[Any], ...]], RDD[T]]
+    ) -> DStream[T]:
         """Apply a function to the real RDDs that several streams have in each batch, on the driver.
 
         Parameters
@@ -337,9 +344,10 @@ class StreamingContext:
             raise DStreamTypeError(f"transform: transformFunc must be a function, got {transformFunc!r}")
 
         def evaluate(when: Any, *rdds: RDD[Any] | None) -> RDD[Any]:
-            if any(rdd is None for rdd in rdds):
+            parents = tuple(rdd for rdd in rdds if rdd is not None)
+            if len(parents) < len(rdds):
                 raise BatchError(f"Couldn't generate RDD from parent at time {_batch_ms(when)} ms")
-            result = transformFunc(rdds)
+            result = transformFunc(parents)
             if not isinstance(result, RDD):
                 raise BatchError(
                     "Transform function must not return null. Return SparkContext.emptyRDD() instead to represent "
@@ -349,7 +357,7 @@ class StreamingContext:
 
         return self._stream(Node("transform", nodes, evaluate, nodes[0].slide_ms, liftable=False, missing=Missing.FAIL))
 
-    def union(self, *dstreams: DStream[Any]) -> DStream[Any]:
+    def union(self, *dstreams: DStream[T]) -> DStream[T]:
         """Put the elements of several streams side by side.
 
         Raises

@@ -6,10 +6,10 @@ import operator
 import os
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from pyspark import RDD, StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -49,6 +49,8 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 
+# Invariant, unlike RDD: of a covariant one Pyright takes `map(lambda w: (w, 1))` for DStream[tuple[str, Literal[1]]],
+# whatever type the program declares, and then refuses to add in reduceByKey.
 class DStream(Generic[T]):
     """A continuous sequence of RDDs, one per batch.
 
@@ -186,7 +188,7 @@ class DStream(Generic[T]):
         """Keep the elements for which `f` is true."""
         return self._derive("filter", lambda rdd: rdd.mapPartitions(lambda records: (x for x in records if f(x)), True))
 
-    def mapPartitions(self, f: Callable[[Iterable[T]], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
+    def mapPartitions(self, f: Callable[[Iterator[T]], Iterable[U]], preservesPartitioning: bool = False) -> DStream[U]:
         """Apply a function to each partition as a whole.
 
         Parameters
@@ -201,11 +203,13 @@ class DStream(Generic[T]):
         DStream[U]
         """
         return self._derive(
-            "mapPartitions", lambda rdd: rdd.mapPartitions(f, preservesPartitioning), OnEmpty.PER_PARTITION
+            "mapPartitions",
+            lambda rdd: rdd.mapPartitions(f, preservesPartitioning),  # type: ignore[arg-type]  # it says Iterable
+            OnEmpty.PER_PARTITION,
         )
 
     def mapPartitionsWithIndex(
-        self, f: Callable[[int, Iterable[T]], Iterable[U]], preservesPartitioning: bool = False
+        self, f: Callable[[int, Iterator[T]], Iterable[U]], preservesPartitioning: bool = False
     ) -> DStream[U]:
         """Apply a function to the index and the elements of each partition.
 
@@ -422,6 +426,10 @@ class DStream(Generic[T]):
 
     # ------------------------------------------------------------------ the RDDs of batches
 
+    @overload
+    def transform(self, func: Callable[[RDD[T]], RDD[U] | None]) -> DStream[U]: ...
+    @overload
+    def transform(self, func: Callable[[datetime, RDD[T]], RDD[U] | None]) -> DStream[U]: ...
     def transform(self, func: Callable[..., RDD[U] | None]) -> DStream[U]:
         """Apply a function to the real RDD of each batch, on the driver.
 
@@ -455,6 +463,14 @@ class DStream(Generic[T]):
             )
         )
 
+    @overload
+    def transformWith(
+        self, func: Callable[[RDD[T], RDD[U]], RDD[V] | None], other: DStream[U], keepSerializer: bool = False
+    ) -> DStream[V]: ...
+    @overload
+    def transformWith(
+        self, func: Callable[[datetime, RDD[T], RDD[U]], RDD[V] | None], other: DStream[U], keepSerializer: bool = False
+    ) -> DStream[V]: ...
     def transformWith(
         self, func: Callable[..., RDD[V] | None], other: DStream[U], keepSerializer: bool = False
     ) -> DStream[V]:
@@ -772,7 +788,11 @@ class DStream(Generic[T]):
 
     # ------------------------------------------------------------------ outputs
 
-    def foreachRDD(self, func: Callable[..., Any]) -> None:
+    @overload
+    def foreachRDD(self, func: Callable[[RDD[T]], object]) -> None: ...
+    @overload
+    def foreachRDD(self, func: Callable[[datetime, RDD[T]], object]) -> None: ...
+    def foreachRDD(self, func: Callable[..., object]) -> None:
         """Call a function with the RDD of each batch; an output operation.
 
         Parameters
@@ -797,7 +817,7 @@ class DStream(Generic[T]):
             At most so many elements, then ``...`` if there are more.
         """
 
-        def show(time: datetime, taken: list[T]) -> None:
+        def show(time: datetime, taken: list[object]) -> None:
             print("-------------------------------------------")
             print(f"Time: {time}")
             print("-------------------------------------------")
@@ -848,7 +868,7 @@ class DStream(Generic[T]):
 
     # ------------------------------------------------------------------ keeping
 
-    def cache(self) -> DStream[T]:
+    def cache(self) -> Self:
         """Persist the RDDs of this stream in memory.
 
         Returns
@@ -858,7 +878,7 @@ class DStream(Generic[T]):
         """
         return self.persist(StorageLevel.MEMORY_ONLY)
 
-    def persist(self, storageLevel: StorageLevel) -> DStream[T]:
+    def persist(self, storageLevel: StorageLevel) -> Self:
         """Persist the RDDs of this stream, as long as batches are remembered.
 
         What is computed from a persisted stream runs on the batch side.
@@ -886,7 +906,7 @@ class DStream(Generic[T]):
         self._node.storage_level = storageLevel
         return self
 
-    def checkpoint(self, interval: float) -> DStream[T]:
+    def checkpoint(self, interval: float) -> Self:
         """Accepted for compatibility: the state of every batch is checkpointed, whatever the interval.
 
         Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyspark import RDD
@@ -44,7 +44,7 @@ def data_frame(builder: Builder, frame: DataFrame | Callable[[SparkSession], Dat
 
 
 def queue(
-    builder: Builder, rdds: list[Any], one_at_a_time: bool, default: RDD[Any] | Iterable[Any] | None
+    builder: Builder, rdds: Sequence[Any], one_at_a_time: bool, default: RDD[Any] | Iterable[Any] | None
 ) -> QueueSource:
     """The elements of a queue."""
     if not isinstance(rdds, list | tuple):

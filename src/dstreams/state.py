@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from datetime import datetime
+from typing import Any, Generic, TypeVar, overload
 
 from pyspark import RDD
 
@@ -14,6 +15,7 @@ from dstreams.errors import DStreamTypeError, DStreamValueError
 
 __all__ = ["State", "StateSpec"]
 
+Q = TypeVar("Q")
 R = TypeVar("R")
 
 
@@ -30,8 +32,14 @@ class StateSpec(Generic[R]):
         self._partitions: int | None = None
         self._timeout_ms: int | None = None
 
+    @overload
     @staticmethod
-    def function(mappingFunction: Callable[..., R]) -> StateSpec[R]:
+    def function(mappingFunction: Callable[[Any, Any, State[Any]], Q]) -> StateSpec[Q]: ...
+    @overload
+    @staticmethod
+    def function(mappingFunction: Callable[[datetime, Any, Any, State[Any]], Q | None]) -> StateSpec[Q]: ...
+    @staticmethod
+    def function(mappingFunction: Callable[..., Any]) -> StateSpec[Any]:
         """Start a specification.
 
         Parameters

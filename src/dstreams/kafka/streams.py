@@ -5,9 +5,10 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from pyspark import SparkConf, SparkContext, StorageLevel
+from pyspark import RDD, SparkConf, SparkContext, StorageLevel
 
 from dstreams._sources.decoder import Decoder, utf8_decoder
 from dstreams._spark.context import active_context, settings
@@ -37,6 +38,7 @@ SERVERS = "spark.streaming.dstreams.kafka.bootstrap.servers"
 COMMIT = "spark.streaming.dstreams.kafka.commit"
 """Setting: commit the offsets of each batch to the consumer group, when its outputs have run."""
 
+U = TypeVar("U")
 Handler = Callable[[KafkaMessageAndMetadata], Any]
 Target = TypeVar("Target", bound="SparkConf | SparkSession.Builder")
 
@@ -88,6 +90,24 @@ def _append(target: Any, key: str, values: list[str]) -> None:
 
 class KafkaDStream(DStream[Any]):
     """Stream of the records of Kafka topics; its RDDs know their offsets (``rdd.offsetRanges()``)."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def transform(self, func: Callable[[KafkaRDD], RDD[U] | None]) -> DStream[U]: ...
+        @overload
+        def transform(self, func: Callable[[datetime, KafkaRDD], RDD[U] | None]) -> DStream[U]: ...
+        def transform(self, func: Callable[..., RDD[U] | None]) -> DStream[U]:
+            """As on any stream, with RDDs that know their offsets."""
+            raise NotImplementedError
+
+        @overload
+        def foreachRDD(self, func: Callable[[KafkaRDD], object]) -> None: ...
+        @overload
+        def foreachRDD(self, func: Callable[[datetime, KafkaRDD], object]) -> None: ...
+        def foreachRDD(self, func: Callable[..., object]) -> None:
+            """As on any stream, with RDDs that know their offsets."""
+            raise NotImplementedError
 
     def commitAsync(self, offsetRanges: Iterable[OffsetRange], callback: Callback | None = None) -> None:
         """Commit offsets to the stream's consumer group, beside the running program.

@@ -1,0 +1,1 @@
+"""Programs for type checkers only (`make types`); nothing here is run."""
