@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parent.parent
 _OUT = re.compile(r"\]\(((?:\.\./)+[^)#\s]+)(#[^)\s]*)?\)")
 _ROLE = re.compile(r":(?:class|meth|func|mod|attr|exc|data):<code>~?([^<]*)</code>")
+_CELL_CODE = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
 
 
 def _outside(page: str, target: str) -> str | None:
@@ -58,5 +59,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Show Sphinx's roles in docstrings (:class:`DStream`) as plain code."""
-    return _ROLE.sub(r"<code>\1</code>", html)
+    """Show Sphinx's roles in docstrings (:class:`DStream`) as plain code, and let names in tables break at dots."""
+    html = _ROLE.sub(r"<code>\1</code>", html)
+    return re.sub(r"<td>.*?</td>", lambda cell: _CELL_CODE.sub(_breaking, cell[0]), html, flags=re.DOTALL)
+
+
+def _breaking(code: re.Match[str]) -> str:
+    return re.sub(r"([.(])(?=\w)", r"\1<wbr>", code[0])

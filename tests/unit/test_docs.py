@@ -133,14 +133,14 @@ def test_data(block: Block) -> None:
 
 
 def of_console(block: Block) -> Iterator[str]:
-    """The commands of a block: lines after a prompt, with what continues them; what they print is left out."""
+    """Lines of a block after a prompt, with what continues them; what they print is left out."""
     lines = iter(block.text.splitlines())
     for line in lines:
         if line.startswith("$ "):
             command = line[2:]
             while command.endswith("\\"):
                 command = command[:-1] + next(lines)
-            yield from re.split(r"\s+&&\s+|\s+;\s+", command)
+            yield command
 
 
 def of_text(page: str) -> Iterator[str]:
@@ -155,16 +155,30 @@ COMMANDS = [(str(block), command) for block in blocks("console") for command in 
 COMMANDS += [(page, command) for page in PAGES if page != "CHANGELOG.md" for command in of_text(page)]
 
 
-@pytest.mark.parametrize(("place", "command"), COMMANDS)
-def test_commands(place: str, command: str) -> None:
-    words = shlex.split(command, comments=True)
-    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):  # variables of the environment
-        words.pop(0)
-    program = words[0].rpartition("/")[2]
-    assert program in RULES, f"{place}: no rule for {program}; add one here that looks at its arguments"
-    RULES[program](words[1:])
-    for name in re.findall(r"spark\.streaming\.[\w.]+\w", command):
+@pytest.mark.parametrize(("place", "line"), COMMANDS)
+def test_commands(place: str, line: str) -> None:
+    for command, *arguments in commands_of(line):
+        program = command.rpartition("/")[2]
+        assert program in RULES, f"{place}: no rule for {program}; add one here that looks at its arguments"
+        RULES[program](arguments)
+    for name in re.findall(r"spark\.streaming\.[\w.]+\w", line):
         assert f"`{name}`" in text_of("docs/reference/conf.md"), f"{place}: {name} is no setting"
+
+
+def commands_of(line: str) -> list[list[str]]:
+    """The commands of a line as a shell sees them, without variables, redirections and comments."""
+    lexer = shlex.shlex(re.sub(r"\s#\s.*", "", line), posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    found: list[list[str]] = [[]]
+    words = iter(lexer)
+    for word in words:
+        if set(word) <= set("&;|"):
+            found.append([])
+        elif set(word) <= set("<>"):
+            next(words)
+        elif found[-1] or not re.fullmatch(r"[A-Z_]+=.*", word):
+            found[-1].append(word)
+    return [words for words in found if words]
 
 
 @cache
@@ -194,7 +208,7 @@ def help_of(command: str) -> str:
 
 
 @cache
-def commands() -> set[str]:
+def subcommands() -> set[str]:
     """What follows `python -m dstreams` in its usage and is no file."""
     usage = help_of("--help")
     return set(re.findall(r"python -m dstreams ([a-z-]+)\b", usage))
@@ -202,7 +216,7 @@ def commands() -> set[str]:
 
 def python(words: list[str]) -> None:
     if words[:2] == ["-m", "dstreams"]:
-        if words[2:] and words[2] in commands():
+        if words[2:] and words[2] in subcommands():
             options = [word.partition("=")[0] for word in words[3:] if word.startswith("--")]
             known = help_of(words[2]) if options else ""
             assert all(re.search(rf"{option}\b", known) for option in options), f"{words}: {known}"
@@ -248,12 +262,31 @@ def anything(words: list[str]) -> None:
 RULES: dict[str, Callable[[list[str]], None]] = {
     "make": make,
     "python": python,
+    "python3": python,
     "pip": pip,
     "pytest": files,
     "docker": files,
     "spark-submit": spark_submit,
     **dict.fromkeys(
-        ("cat", "cd", "cp", "curl", "git", "kill", "ls", "mkdir", "mv", "nc", "pyspark", "rm", "source", "venv-pack"),
+        (
+            ".",
+            "cat",
+            "cd",
+            "cp",
+            "curl",
+            "git",
+            "kill",
+            "ls",
+            "mkdir",
+            "mv",
+            "nc",
+            "pyspark",
+            "rm",
+            "sed",
+            "sleep",
+            "tail",
+            "venv-pack",
+        ),
         anything,
     ),
 }
@@ -261,7 +294,8 @@ RULES: dict[str, Callable[[list[str]], None]] = {
 
 def test_commands_are_found() -> None:
     assert len(COMMANDS) > 40
-    assert {"checkpoint", "warm-up"} <= commands()
+    assert commands_of("A=1 make run; python a.py > b & C=$!  # d; e") == [["make", "run"], ["python", "a.py"]]
+    assert {"checkpoint", "warm-up"} <= subcommands()
 
 
 @pytest.mark.parametrize(
