@@ -117,6 +117,15 @@ def test_the_first_program_is_the_example() -> None:
     assert places == sorted(places) and len(places) > 5
 
 
+def test_the_versions_of_readme_are_those_of_the_site() -> None:
+    readme, home = (section(text_of(page), "Versions") for page in ("README.md", "docs/index.md"))
+    assert readme == home and "| pyspark |" in readme
+
+
+def section(text: str, title: str) -> str:
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0].strip()
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     "yaml": lambda text: list(yaml.safe_load_all(text)),
     "json": json.loads,
