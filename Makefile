@@ -12,6 +12,7 @@ export VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
+READY_DOCS := $(VENV)/ready-docs
 JAR_SETS := connector broker flume
 CLUSTER_JAR_SETS := hdfs s3
 JARS := .jars/ready
@@ -33,7 +34,7 @@ WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars dev run test test-all test-cluster test-spark coverage lint types check format examples docs pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets bench-page soak dist clean
+.PHONY: help setup jars dev run test test-all test-cluster test-spark coverage lint types check format examples docs docs-site docs-serve pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets bench-page soak dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -78,6 +79,14 @@ examples: $(READY) $(JARS) ## run the examples
 
 docs: $(READY) ## write docs/compatibility.md from the code
 	$(PY) tools/compatibility.py
+
+# MkDocs' notice about its next version is not for those who build this site.
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
+docs-site: $(READY_DOCS) ## build the documentation site into site/; a broken link fails
+	@$(MKDOCS) build --strict $(ARGS)
+
+docs-serve: $(READY_DOCS) ## serve the site on http://127.0.0.1:8000, built anew when a page changes
+	@$(MKDOCS) serve --strict $(ARGS)
 
 # How many programs to make up, for example: make parity N=200
 N := 50
@@ -136,7 +145,7 @@ dist: $(READY_DEV) ## build and check the wheel and the sdist, and dstreams.zip 
 	cp src/run_dstreams.py dist/
 
 clean: ## remove build outputs and caches (not .venv, .venvs, .jdk, .jars and .cache)
-	rm -rf build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf build dist site .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	rm -rf spark-warehouse metastore_db derby.log artifacts checkpoint
 	find . -name __pycache__ -type d ! -path './.venv*' -prune -exec rm -rf {} +
 
@@ -164,3 +173,7 @@ $(READY): pyproject.toml tools/bootstrap.py
 $(READY_DEV): pyproject.toml tools/bootstrap.py
 	@$(PYTHON) tools/bootstrap.py --extra dev $(BOOTSTRAP_ARGS)
 	@touch $(READY) $@
+
+$(READY_DOCS): pyproject.toml tools/bootstrap.py
+	@$(PYTHON) tools/bootstrap.py --extra docs $(BOOTSTRAP_ARGS)
+	@touch $@

@@ -13,10 +13,7 @@ __all__ = ["Duration", "Milliseconds", "Minutes", "Seconds", "to_milliseconds"]
 class Duration(float):
     """A length of time; a ``float`` of seconds, so that it goes wherever PySpark takes a number.
 
-    Parameters
-    ----------
-    seconds : float
-        Length in seconds.
+    ``Duration(2)`` is two seconds long.
 
     Examples
     --------

@@ -13,7 +13,14 @@ from dstreams.errors import DStreamValueError
 
 __all__ = ["Backpressure", "RateEstimator", "backpressure_of"]
 
-_PREFIX = "spark.streaming.backpressure."
+ENABLED = "spark.streaming.backpressure.enabled"
+_NAMES = {
+    "initial": "spark.streaming.backpressure.initialRate",
+    "proportional": "spark.streaming.backpressure.pid.proportional",
+    "integral": "spark.streaming.backpressure.pid.integral",
+    "derived": "spark.streaming.backpressure.pid.derived",
+    "minimum": "spark.streaming.backpressure.pid.minRate",
+}
 
 
 @dataclass(frozen=True)
@@ -55,21 +62,18 @@ def backpressure_of(get: Callable[[str, str], str | None], interval_ms: int) -> 
     DStreamValueError
         If a value is no number that can be meant.
     """
-    if str(get(_PREFIX + "enabled", "false")).lower() != "true":
+    if str(get(ENABLED, "false")).lower() != "true":
         return None
     found: dict[str, float] = {}
-    for field, name in (
-        ("initial", "initialRate"), ("proportional", "pid.proportional"), ("integral", "pid.integral"),
-        ("derived", "pid.derived"), ("minimum", "pid.minRate"),
-    ):  # fmt: skip
+    for field, name in _NAMES.items():
         default = getattr(Backpressure, field)
-        value = get(_PREFIX + name, str(default))
+        value = get(name, str(default))
         try:
             found[field] = float(str(value))
         except ValueError:
             found[field] = -1
         if not 0 <= found[field] < inf or (field == "minimum" and not found[field]):
-            raise DStreamValueError(f"{_PREFIX}{name}: must be a positive number, got {value!r}")
+            raise DStreamValueError(f"{name}: must be a positive number, got {value!r}")
     return Backpressure(interval_ms, **found)
 
 

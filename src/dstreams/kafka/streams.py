@@ -382,17 +382,15 @@ def _rate(ssc: StreamingContext) -> float | None:
     conf = settings(ssc.sparkContext)
 
     def rate(key: str) -> float:
-        text = conf.get(f"spark.streaming.{key}", "0")
+        text = conf.get(key, "0")
         try:
             return float(text or 0)
         except ValueError:
-            raise DStreamValueError(
-                f"spark.streaming.{key} must be a number of records per second, got {text!r}"
-            ) from None
+            raise DStreamValueError(f"{key} must be a number of records per second, got {text!r}") from None
 
-    limit = rate("kafka.maxRatePerPartition")
+    limit = rate("spark.streaming.kafka.maxRatePerPartition")
     if limit <= 0 and str(conf.get("spark.streaming.backpressure.enabled", "false")).lower() == "true":
-        limit = rate("backpressure.initialRate")
+        limit = rate("spark.streaming.backpressure.initialRate")
     if limit <= 0:
         return None
-    return max(limit, rate("kafka.minRatePerPartition")) * ssc._builder.interval_ms / 1000
+    return max(limit, rate("spark.streaming.kafka.minRatePerPartition")) * ssc._builder.interval_ms / 1000
