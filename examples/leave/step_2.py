@@ -37,7 +37,7 @@ def setup():
     lines = ssc.dataFrameStream(read).named("files").map(lambda row: row.value)
     words = lines.flatMap(str.split).map(lambda word: (word, 1))
     totals = words.updateStateByKey(count).named("totals")
-    window = words.reduceByKeyAndWindow(add, None, 2, 2).named("window")
+    window = words.reduceByKeyAndWindow(add, None, 10, 1).named("window")
 
     lines.saveAsTextFiles(f"{DIRECTORY}/lines/batch")
     totals.map(total_line).saveAsTextFiles(f"{DIRECTORY}/totals/batch")

@@ -51,7 +51,7 @@ def setup():
     lines = ssc.dataFrameStream(read).named("files").map(lambda row: row.value)
     words = lines.flatMap(str.split).map(lambda word: (word, 1))
     totals = words.updateStateByKey(count).named("totals")
-    window = words.reduceByKeyAndWindow(add, None, 2, 2).named("window")
+    window = words.reduceByKeyAndWindow(add, None, 10, 1).named("window")
 
     lines.foreachRDD(with_frames(save_lines, "value STRING", lambda time, line: (line,)))
     totals.foreachRDD(with_frames(save_totals, "word STRING, n BIGINT", lambda time, pair: pair))

@@ -45,7 +45,7 @@ carried = spark.readStream.schema("word STRING, n BIGINT").json(f"{DIRECTORY}/ca
 totals = words.select("word", "n").union(carried).groupBy("word").agg(sf.sum("n").alias("n"))
 window = (
     words.withWatermark("at", "10 seconds")
-    .groupBy(sf.window("at", "2 seconds"), "word").agg(sf.sum("n").alias("n"))
+    .groupBy(sf.window("at", "10 seconds", "1 second"), "word").agg(sf.sum("n").alias("n"))
     .select(sf.col("window.end").alias("until"), "word", "n")
 )  # fmt: skip
 

@@ -383,19 +383,21 @@ class Written:
             for part in sorted(folder.glob("part-*")):
                 yield from part.read_text().splitlines()
 
-    def read(self) -> tuple[Counter[str], Counter[str], Counter[str]]:
-        """Words by the totals, by the windows, and by the lines."""
-        totals: Counter[str] = Counter()
-        for record in map(json.loads, self.lines(*self.batches("totals")[-1:])):
-            totals[record["word"]] += record["n"]
-        last = {}
+    def totals(self) -> dict[str, int]:
+        """Words of the last batch's totals."""
+        records = map(json.loads, self.lines(*self.batches("totals")[-1:]))
+        return {record["word"]: record["n"] for record in records}
+
+    def windows(self) -> dict[str, set[int]]:
+        """What counts of a word there were in any window."""
+        found: dict[str, set[int]] = defaultdict(set)
         for record in map(json.loads, self.lines(*self.batches("window"))):
-            last[record["until"], record["word"]] = record["n"]
-        windows: Counter[str] = Counter()
-        for (_, word), n in last.items():
-            windows[word] += n
-        words = Counter(word for line in self.lines(*self.batches("lines")) for word in line.split())
-        return totals, windows, words
+            found[record["word"]].add(record["n"])
+        return found
+
+    def words(self) -> Counter[str]:
+        """Words of all lines."""
+        return Counter(word for line in self.lines(*self.batches("lines")) for word in line.split())
 
 
 @pytest.mark.slow
@@ -406,17 +408,15 @@ def test_one_program_all_the_way(tmp_path):
 
     def settle(program: Program) -> None:
         deadline = time.monotonic() + 120
-        found = None
         while time.monotonic() < deadline:
             try:
-                found = written.read()
-            except (OSError, ValueError):  # a directory that is being replaced
-                continue
-            if all(words == sent for words in found):
-                return
+                if written.totals() == written.words() == sent and set(written.windows()) == set(sent):
+                    return
+            except (OSError, ValueError):
+                pass  # a directory that is being replaced
             assert program.process.poll() is None, program.report()
             time.sleep(0.2)
-        raise AssertionError(f"expected {sent}\n{found}\n{program.report()}")
+        raise AssertionError(f"{sent}\n{written.totals()}\n{written.words()}\n{written.windows()}\n{program.report()}")
 
     def run(step: int, *arguments: str) -> Program:
         command = [sys.executable, str(STEPS / f"step_{step}.py"), *arguments, str(written.folder)]
@@ -427,7 +427,8 @@ def test_one_program_all_the_way(tmp_path):
         return Program(command, tmp_path)
 
     def send(step: int) -> None:
-        for line in (f"to be in step {step}", "", "or not  to be"):
+        once = f"step-{step}-{sent.total()}"  # in one line only, so whole in each window that has it
+        for line in (f"to be {once} {once}", "", "or not  to be"):
             server.send(f"{line}\n".encode())
             sent.update(line.split())
             time.sleep(0.7)
@@ -451,3 +452,5 @@ def test_one_program_all_the_way(tmp_path):
                         assert code == (0 if step < 4 else -signal.SIGTERM), program.report()
             if feed == "feed-1":
                 shutil.copytree(written.batches("totals")[-1], written.folder / "carried")
+    of_one_line = {word: counts for word, counts in written.windows().items() if word.startswith("step-")}
+    assert len(of_one_line) == 9 and all(counts == {2} for counts in of_one_line.values()), of_one_line
