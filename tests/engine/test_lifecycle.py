@@ -294,7 +294,7 @@ def test_graceful_stop_of_a_query_that_ends_by_itself(streaming, tmp_path):
     ssc.start()
     stopping = threading.Thread(target=ssc.stop, args=(False, True))
     stopping.start()
-    ssc._query._jquery.stop()
+    ssc._query._stream.stop()
     stopping.join(60)
     assert not stopping.is_alive()
     assert ssc.awaitTerminationOrTimeout(0) is True

@@ -189,7 +189,7 @@ def test_files_that_come_while_the_program_stops_are_not_lost(spark_context, tmp
     assert ssc._query.clock.wait_for_end(100)
     logged = len(list((checkpoint / "offsets").glob("[0-9]*")))
     put("two", "b\n")
-    while ssc._query._jquery.isActive() and len(list((checkpoint / "offsets").glob("[0-9]*"))) == logged:
+    while ssc._query._stream.isActive and len(list((checkpoint / "offsets").glob("[0-9]*"))) == logged:
         ssc.awaitTerminationOrTimeout(0.1)
     ssc.stop(stopSparkContext=False)
     assert muted, "Spark would print a stack"
