@@ -106,7 +106,7 @@ class DStreams:
         if self.engine == "legacy":
             return batch_times([dict(row) for row in list(self.completed)])
         outputs = {row["due"]: row["end"] - row["start"] for row in list(self.completed)}
-        rows = progress_rows(self.ssc._query._jquery)
+        rows = progress_rows(self.ssc._query._stream._jsq)
         for row in rows:
             row["outputs"] = outputs.get(row["due"])
         return batch_times(rows)
