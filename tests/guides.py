@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from tests import docs
+from tests.docs import PROJECT
+
 __all__ = ["Operation", "blocks", "operations"]
 
 
@@ -32,7 +35,8 @@ class Operation(NamedTuple):
 
 def blocks(page: Path, language: str) -> list[str]:
     """Code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    name = page.relative_to(PROJECT).as_posix()
+    return [block.text for block in docs.blocks(language) if block.page == name]
 
 
 def operations(page: Path) -> list[Operation]:

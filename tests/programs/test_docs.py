@@ -19,15 +19,10 @@ from pyspark import SparkConf, SparkContext
 from dstreams import Minutes, StateSpec, StreamingContext, compat
 from dstreams._run.environment import Environment
 from dstreams.testing import StreamTest
-from tests.docs import PROJECT, Block, blocks
+from tests.docs import PROJECT, RUN_BY_OTHERS, Block, blocks
 
 pytestmark = pytest.mark.engine
 
-RUN_BY_OTHERS = {
-    "README.md": "tests/programs/test_pyspark_examples.py",  # and tests/unit/test_docs.py: it is the example
-    "docs/tutorial.md": "tests/programs/test_tutorial.py",
-    "docs/how-to/leave.md": "tests/programs/test_leave.py",
-}
 BEFORE_SPARK = "sc = SparkContext(conf=with_kafka("
 """How a fragment begins that has to come before the SparkContext; tests/engine/test_kafka.py has it in a process."""
 

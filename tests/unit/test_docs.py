@@ -20,6 +20,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -31,7 +32,7 @@ import yaml
 import dstreams
 from dstreams import compat
 from dstreams.testing import StreamTest
-from tests.docs import PAGES, PROJECT, Block, anchors, blocks, prose, text_of
+from tests.docs import PAGES, PROJECT, RUN_BY_OTHERS, Block, anchors, blocks, prose, text_of
 
 # ---------------------------------------------------------------------- links
 
@@ -86,7 +87,7 @@ def test_each_block_has_a_language_with_a_rule() -> None:
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_python(block: Block) -> None:
-    tree = ast.parse(block.text, str(block))
+    tree = ast.parse(textwrap.dedent(block.text), str(block))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("dstreams", "pyspark.streaming")):
             module = importlib.import_module(ours(node.module or ""))
@@ -160,7 +161,10 @@ def of_text(page: str) -> Iterator[str]:
             yield command
 
 
-COMMANDS = [(str(block), command) for block in blocks("console") for command in of_console(block)]
+OTHERS = set(RUN_BY_OTHERS) - {"README.md"}
+COMMANDS = [
+    (str(block), command) for block in blocks("console") if block.page not in OTHERS for command in of_console(block)
+]
 COMMANDS += [(page, command) for page in PAGES if page != "CHANGELOG.md" for command in of_text(page)]
 
 
@@ -197,7 +201,8 @@ def targets() -> set[str]:
 
 @cache
 def variables() -> set[str]:
-    return set(re.findall(r"^([A-Z_]+)\s*[?:]?=", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    text = (PROJECT / "Makefile").read_text()
+    return set().union(*re.findall(r"^([A-Z_]+)\s*[?:]?=|\$\((?:origin )?([A-Z_]+)[,)]", text, re.MULTILINE))
 
 
 def make(words: list[str]) -> None:
@@ -231,7 +236,7 @@ def python(words: list[str]) -> None:
             assert all(re.search(rf"{option}\b", known) for option in options), f"{words}: {known}"
         elif words[2:]:
             program(words[2])
-    elif words[:2] in (["-m", "venv"], ["-m", "pip"]):
+    elif words[:2] in (["-m", "venv"], ["-m", "pip"]) or words[0] == "-c":
         pass  # Python's own
     else:
         program(words[0])
@@ -289,6 +294,7 @@ RULES: dict[str, Callable[[list[str]], None]] = {
             "mkdir",
             "mv",
             "nc",
+            "pre-commit",
             "pyspark",
             "rm",
             "sed",
