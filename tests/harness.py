@@ -1,21 +1,27 @@
-"""Run a program batch by batch and look at what came out.
+"""Run a program in this process, and look at what came out, batch by batch.
 
 :func:`run_batches` is for a few streams. :func:`run_table` is for many at once: it costs one Spark job per batch,
-and it runs programs of the old engine as well.
+and it runs programs of the old engine as well. :func:`run_for` is for programs that have outputs of their own, such as
+:class:`Collect`, which can be saved in a checkpoint directory.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pyspark import RDD
 
 from dstreams import DStream, StreamingContext, StreamingListener
 
-__all__ = ["Output", "Parts", "elements", "flatten", "partitions", "run_batches", "run_table"]
+__all__ = [
+    "Collect", "Output", "Parts", "StopAfter", "attach", "collected", "elements", "files_below", "flatten",
+    "partitions", "results", "run_batches", "run_for", "run_table", "times",
+]  # fmt: skip
 
 Parts = list[list[Any]]
 """The elements of an RDD, one list for each partition."""
@@ -77,7 +83,7 @@ class Output:
         self.wait_for_batches(len(self.batches) + number)
 
 
-class _StopAfter(StreamingListener):
+class StopAfter(StreamingListener):
     """Stops the context when so many batches have been completed."""
 
     def __init__(self, ssc: StreamingContext, batches: int) -> None:
@@ -89,6 +95,22 @@ class _StopAfter(StreamingListener):
         self.times.append(batchCompleted.batchInfo().batchTime().milliseconds())
         if len(self.times) == self.batches:
             self.ssc.stop(stopSparkContext=False)
+
+
+def run_for(ssc: StreamingContext, batches: int, timeout: float = 200) -> list[int]:
+    """Run a program until so many batches are completed, and return their times in ms.
+
+    Those that follow until it has stopped are run too. Raises what ``awaitTermination`` does.
+    """
+    counter = StopAfter(ssc, batches)
+    ssc.addStreamingListener(counter)
+    try:
+        ssc.start()
+        ended = ssc.awaitTerminationOrTimeout(timeout)
+    finally:
+        ssc.stop(stopSparkContext=False)
+    assert ended and len(counter.times) >= batches, f"{len(counter.times)} of {batches} batches in {timeout} s"
+    return counter.times[:batches]
 
 
 def run_batches(
@@ -134,15 +156,8 @@ def run_batches(
 
     for name, stream in named.items():
         attach(name, stream)
-    counter = _StopAfter(ssc, batches)
-    ssc.addStreamingListener(counter)
-    try:
-        ssc.start()
-        ended = ssc.awaitTerminationOrTimeout(timeout)
-    finally:
-        ssc.stop(stopSparkContext=False)
-    assert ended and len(counter.times) >= batches, f"{len(counter.times)} of {batches} batches in {timeout} s"
-    rows = [{name: seen.get(time, {}).get(name) for name in named} for time in counter.times[:batches]]
+    times = run_for(ssc, batches, timeout)
+    rows = [{name: seen.get(time, {}).get(name) for name in named} for time in times]
     return rows if isinstance(streams, dict) else [row[""] for row in rows]
 
 
@@ -222,3 +237,52 @@ def _tag(name: str) -> Callable[[Any], Any]:
 
 def _milliseconds(time: datetime) -> int:
     return round(time.timestamp() * 1000)
+
+
+# ---------------------------------------------------------------------- programs that are saved and restored
+
+collected: dict[str, list[tuple[int, list[Any]]]] = defaultdict(list)
+"""Batch times in ms and sorted records, by the key of an output; also of batches that were run again."""
+
+
+class Collect:
+    """An output that puts what it gets into :data:`collected`; pickled as its key, so that it can be restored."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __call__(self, time: datetime, rdd: Any) -> None:
+        records = sorted(rdd.collect(), key=repr)
+        collected[self.key].append((round(time.timestamp() * 1000), records))
+
+
+def attach(streams: dict[str, DStream[Any]], run: str) -> None:
+    """Collect several streams under ``run/name``."""
+    for name, stream in streams.items():
+        stream.foreachRDD(Collect(f"{run}/{name}"))
+
+
+def results(run: str, names: Iterable[str]) -> dict[str, list[list[Any]]]:
+    """Records of each batch by name of the output; a batch that was run again must have given the same."""
+    found = {}
+    for name in names:
+        by_time: dict[int, list[Any]] = {}
+        for time_ms, records in collected[f"{run}/{name}"]:
+            assert by_time.setdefault(time_ms, records) == records, f"{name}: batch {time_ms} gave something else again"
+        assert list(by_time) == sorted(by_time), f"{name}: batch times go back"
+        found[name] = list(by_time.values())
+    return found
+
+
+def times(run: str, name: str) -> list[int]:
+    """Batch times in ms, each once."""
+    return list(dict.fromkeys(time for time, _ in collected[f"{run}/{name}"]))
+
+
+def files_below(directory: Path) -> dict[str, bytes]:
+    """Everything in a directory but what tells who uses it."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name.strip(".") not in ("lock", "owner", "owner.crc")
+    }

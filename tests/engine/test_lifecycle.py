@@ -437,7 +437,7 @@ def test_batches_without_output_and_settings_after_start(streaming, tmp_path):
 
 def test_a_restored_program_is_the_saved_one(spark_context, tmp_path):
     """With its batch interval and the values that its functions have captured; listeners are not saved."""
-    from tests.recovery.collect import attach, collected, run_for
+    from tests.harness import attach, collected, run_for
 
     told: list = []
 

@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from pyspark import SparkContext
 
 from dstreams import DStream, StreamingContext
-from tests.harness import run_table
+from tests.harness import Collect, collected, run_for, run_table, times
 from tests.parity.generated import BATCHES, INTERVAL, MadeUp, compare, programs
 from tests.parity.side_by_side import old_context, rows, step_of
-from tests.recovery.collect import Collect, collected, run_for, times
 
 pytestmark = pytest.mark.parity
 

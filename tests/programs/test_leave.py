@@ -27,11 +27,10 @@ from dstreams import StateSpec, StreamingContext
 from dstreams._run.report import Report
 from dstreams.kafka import KafkaUtils
 from tests.guides import Operation, blocks, operations
-from tests.harness import Output, flatten, run_table
+from tests.harness import Output, attach, collected, flatten, run_for, run_table
 from tests.programs.feed import Feed
 from tests.programs.program import SUBMIT, Program
 from tests.programs.test_running import PROJECT
-from tests.recovery.collect import attach, collected, run_for
 
 pytestmark = pytest.mark.engine
 

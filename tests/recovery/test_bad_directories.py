@@ -19,7 +19,7 @@ from pyspark import SparkContext
 
 from dstreams import StreamingContext
 from dstreams.errors import CheckpointError, DStreamError, DStreamTypeError, DStreamValueError
-from tests.recovery.collect import attach, collected, files_below, run_for, times
+from tests.harness import attach, collected, files_below, run_for, times
 
 pytestmark = pytest.mark.recovery
 
@@ -165,7 +165,7 @@ def map_str(used):
 
 def test_module_that_is_gone(used, monkeypatch):
     """The saved program needs a class that this process does not have."""
-    import tests.recovery.collect as collect
+    import tests.harness as collect
 
     monkeypatch.delattr(collect, "Collect")
     text = refused(used)

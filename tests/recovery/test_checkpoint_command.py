@@ -25,7 +25,7 @@ from dstreams._run.report import Report
 from dstreams._run.runs import folder_name
 from dstreams._spark.files import files_of
 from dstreams.errors import CheckpointError, DStreamValueError
-from tests.recovery.collect import attach, run_for
+from tests.harness import attach, run_for
 
 pytestmark = pytest.mark.recovery
 

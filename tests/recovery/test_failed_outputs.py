@@ -12,7 +12,7 @@ import pytest
 
 from dstreams import StreamingContext
 from dstreams.errors import DStreamValueError
-from tests.recovery.collect import Collect, collected, run_for
+from tests.harness import Collect, collected, run_for
 
 pytestmark = pytest.mark.recovery
 

@@ -17,7 +17,7 @@ from dstreams._run.checkpoint import read_directory
 from dstreams._run.repartition import repartition
 from dstreams._spark.files import files_of
 from dstreams.errors import CheckpointError, DStreamValueError, UpgradeError
-from tests.recovery.collect import attach, collected, run_for
+from tests.harness import attach, collected, run_for
 
 pytestmark = pytest.mark.recovery
 

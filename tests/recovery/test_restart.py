@@ -13,7 +13,7 @@ from pyspark import SparkContext
 
 from dstreams import State, StateSpec, StreamingContext
 from dstreams.errors import DStreamStateError
-from tests.recovery.collect import attach, collected, results, run_for, times
+from tests.harness import attach, collected, results, run_for, times
 
 pytestmark = pytest.mark.recovery
 

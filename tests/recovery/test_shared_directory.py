@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dstreams import StreamingContext
-from tests.recovery.collect import attach, collected, files_below, run_for
+from tests.harness import attach, collected, files_below, run_for
 
 pytestmark = pytest.mark.recovery
 

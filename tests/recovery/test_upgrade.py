@@ -12,7 +12,7 @@ from pyspark import SparkContext
 
 from dstreams import DStream, StreamingContext
 from dstreams.errors import CheckpointError, UpgradeError
-from tests.recovery.collect import attach, collected, files_below, run_for, times
+from tests.harness import attach, collected, files_below, run_for, times
 
 pytestmark = pytest.mark.recovery
 
