@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -12,7 +11,7 @@ import pyspark
 from pyspark import SparkConf
 from pyspark.core import context as _context
 
-from dstreams._insides import KAFKA_PACKAGE
+from dstreams._compatibility import OLD_KAFKA, old_kafka
 from dstreams._run import class_archive
 from dstreams.errors import DStreamValueError
 
@@ -29,8 +28,6 @@ QUIET = {
     "spark.driver.host": "127.0.0.1",
 }
 """Settings of a Spark of our own, which says nothing and is there for nobody else."""
-
-_OLD_KAFKA = re.compile(r"spark-streaming-kafka(-0-8)?(-assembly)?_2\.1\d[\w.:-]*")
 
 _spark: Any = _context
 """The module in which SparkContext looks for the function; it does not say so to type checkers."""
@@ -54,13 +51,8 @@ def launching(conf: SparkConf | None = None) -> Iterator[None]:
     if conf is not None:
         asked += [conf.get("spark.jars.packages", "") or "", conf.get("spark.jars", "") or ""]
     for text in asked:
-        if found := _OLD_KAFKA.search(text):
-            package = f"{KAFKA_PACKAGE}:{pyspark.__version__}"
-            raise DStreamValueError(
-                f"{found[0]} is the connector of Spark's old engine, in which Python has no Kafka since Spark 3. "
-                f"Instead ask for Structured Streaming's: --packages {package} (in PYSPARK_SUBMIT_ARGS or of "
-                "spark-submit; the conf spark.jars.packages). The program itself stays as it is."
-            )
+        if found := OLD_KAFKA.search(text):
+            raise DStreamValueError(f"{found[0]}: {old_kafka(found[0], pyspark.__version__).sentence}.")
     with class_archive.used(conf):
         yield
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyspark
 from py4j.protocol import Py4JError, Py4JJavaError
 
-from dstreams._insides import KAFKA_PACKAGE
+from dstreams._compatibility import KAFKA_PACKAGE
 from dstreams._java import java
 from dstreams.errors import DStreamStateError, DStreamValueError
 from dstreams.kafka._parameters import ConsumerParameters
