@@ -25,7 +25,6 @@ __all__ = [
     "Fact",
     "find",
     "missing",
-    "old_kafka",
 ]
 
 RUNS, NOTE, CHANGE = "runs", "note", "change"
@@ -66,6 +65,17 @@ class Fact:
     def sentence(self) -> str:
         """The text of an error: why, and what to do."""
         return f"{self.says}. Instead: {self.instead}" if self.instead else self.says
+
+    def at(self, version: str) -> Fact:
+        """The same with a version of Spark, where it is to be written.
+
+        Parameters
+        ----------
+        version : str
+            The version.
+        """
+        says, instead = (text.replace("VERSION", version) for text in (self.says, self.instead))
+        return replace(self, says=says, instead=instead)
 
 
 KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13"
@@ -127,7 +137,7 @@ _GIVE_RDDS = "give RDDs to a stream with ssc.queueStream(...), or records with s
 _JVM = "`_jssc`, `_jdstream`, `DStream(jstream, ssc, serializer)`"
 _LEVEL = "accepted and not used: blocks are in the driver's memory, and with a checkpoint directory in its log"
 _SEE_LEVEL = "`storageLevel` of receivers"
-_CONNECTOR = f"needs Spark's Kafka connector: start the program with --packages {KAFKA_PACKAGE}:VERSION of Spark"
+_CONNECTOR = f"needs Spark's Kafka connector: start the program with --packages {KAFKA_PACKAGE}:VERSION"
 
 _FACTS = [
     *map(Fact, dict.fromkeys(name for names in EXPORTS.values() for name in names)),
@@ -281,7 +291,8 @@ PYTHON_2_NAMES = {
 }  # fmt: skip
 PYTHON_2_MODULES = {
     "BaseHTTPServer", "ConfigParser", "HTMLParser", "Queue", "SocketServer", "StringIO", "__builtin__", "cPickle",
-    "cStringIO", "commands", "httplib", "thread", "urllib2", "urlparse",
+    "cStringIO", "commands", "httplib", "itertools.ifilter", "itertools.imap", "itertools.izip",
+    "thread", "urllib2", "urlparse",
 }  # fmt: skip
 
 
@@ -323,17 +334,3 @@ def missing(name: str) -> Fact:
         The name.
     """
     return Fact(name, CHANGE, "there is no such name; docs/compatibility.md lists those that there are")
-
-
-def old_kafka(found: str, version: str) -> Fact:
-    """Of the old engine's connector to Kafka.
-
-    Parameters
-    ----------
-    found : str
-        As it is asked for.
-    version : str
-        Version of Spark.
-    """
-    fact = TABLE["spark-streaming-kafka"]
-    return replace(fact, name=found, instead=fact.instead.replace("VERSION", version))

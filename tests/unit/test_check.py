@@ -179,15 +179,54 @@ def test_a_global_that_a_function_sets(found):
 
 def test_of_what_is_not_known_only_telling_names_count(found):
     code = """
-        def process(lines, ssc):
+        def process(lines, it):
             words = lines.map(str).filter(bool).slice(1, 2)
-            ssc._jvm
+            it._jvm
             lines.foreachRDD(print)
-            ssc._jssc.stop()
+            it._jssc.stop()
             counted = lines.updateStateByKey(f)
             counted.slice(1, 2)
     """
     assert found(code) == ["6: StreamingContext._jssc", "8: DStream.slice"]
+
+
+def test_classes_derived_from_each_other(found):
+    code = """
+        class Base:
+            context = None
+            other = StreamingContext(SparkContext(), 1)
+
+            def __init__(self, ssc, topic):
+                self.ssc = ssc
+                self.lines = self.ssc.socketTextStream("h", 1)
+
+            def words(self):
+                return self.lines.flatMap(str.split)
+
+        class Derived(Base):
+            def __init__(self, context):
+                super().__init__(context, "t")
+                self.other._jvm
+
+            def run(self):
+                self.words().slice(1, 2)
+                self.ssc._jvm
+
+        Derived(StreamingContext(SparkContext(), 1)).run()
+    """
+    assert found(code) == ["16: StreamingContext._jvm", "19: DStream.slice", "20: StreamingContext._jvm"]
+
+
+def test_a_parameter_that_is_called_as_contexts_are(found):
+    code = "def f(ssc, other):\n    ssc._jvm\n    other._jvm\n"
+    assert found(code) == ["2: StreamingContext._jvm"]
+    assert found(code, head="import pyspark\n") == [], "it may be anything"
+
+
+def test_expressions_that_are_nested_too_deeply(tmp_path):
+    (tmp_path / "app.py").write_text(f"x = {' + '.join(['a'] * 10_000)}\n")
+    with pytest.raises(ValueError, match=r"app\.py cannot be read: its expressions are nested too deeply"):
+        check(str(tmp_path / "app.py"))
 
 
 def test_a_name_that_gets_another_value(found):
@@ -232,6 +271,7 @@ def test_what_there_is_to_write_for_jssc(tmp_path):
         ("if raw_input(): pass", "raw_input (Python 2)"),
         ("import Queue", "Queue (Python 2)"),
         ("from urllib2 import urlopen", "urllib2 (Python 2)"),
+        ("from itertools import chain, imap", "itertools.imap (Python 2)"),
     ],
 )  # fmt: skip
 def test_what_needs_a_change(found, code, name):
@@ -375,6 +415,7 @@ def folder(tmp_path):
         "sub/noted.py": f"{HEAD}StreamingContext.getOrCreate('d', f)\n",
         "sub/changed.py": f"{HEAD}ssc = StreamingContext(SparkContext(), 1)\nssc._jvm\n",
         "other.py": "print('no streams')\n",
+        "python2.py": "for n in xrange(3): pass\n",
         "template.py": "{{ cookiecutter }} {% if %}\n",
         "run.sh": "--packages org.apache.spark:spark-streaming-kafka_2.10:1.6.0\n",
         ".hidden/changed.py": f"{HEAD}StreamingContext(sc, 1)._jvm\n",
@@ -395,24 +436,24 @@ def test_what_is_shown(folder, capsys, monkeypatch):
     shown = capsys.readouterr()
     assert shown.err == ""
     assert shown.out == dedent("""\
-        ./good.py: runs as it is
+        good.py: runs as it is
           runs    StreamingContext (2), StreamingContext.textFileStream (3), DStream.pprint (3)
 
-        ./sub/changed.py: needs a change
+        sub/changed.py: needs a change
           runs    StreamingContext (2)
           change  StreamingContext._jvm (4)
                     there is no DStream of the JVM behind it
                     instead: ssc.sparkContext._jvm is the JVM
                     docs/differences.md: `_jssc`, `_jdstream`, `DStream(jstream, ssc, serializer)`
 
-        ./sub/noted.py: runs, with notes
+        sub/noted.py: runs, with notes
           runs    StreamingContext (2)
           note    StreamingContext.getOrCreate (3)
                     a checkpoint directory of the old engine is recognised and refused: name a new one, and the
                     program starts afresh in it
                     docs/differences.md: what is in a checkpoint directory
 
-        3 programs: 1 runs as it is, 1 with notes, 1 needs a change; 2 files without DStreams.
+        3 programs: 1 runs as it is, 1 with notes, 1 needs a change; 3 files without DStreams.
         """)
 
 
@@ -422,7 +463,8 @@ def test_exit_codes(folder, capsys):
     assert command([str(folder / "other.py")]) == 0
     assert capsys.readouterr().out.endswith("No program uses DStreams; 1 file without DStreams.\n")
     assert command([str(folder / "run.sh")]) == 1
-    assert command([str(folder / "template.py")]) == 1, "it was given, and Python cannot run it"
+    for name in ("template.py", "python2.py"):
+        assert command([str(folder / name)]) == 1, "it was given, and Python cannot run it"
 
 
 def test_what_cannot_be_read(folder, tmp_path, capsys):
@@ -458,7 +500,7 @@ def test_json(folder, capsys):
     assert [(Path(each["path"]).name, each["verdict"]) for each in shown["programs"]] == [
         ("good.py", "runs"), ("changed.py", "change"), ("noted.py", "note"),
     ]  # fmt: skip
-    assert shown["summary"] == {"runs": 1, "note": 1, "change": 1, "without DStreams": 2}
+    assert shown["summary"] == {"runs": 1, "note": 1, "change": 1, "without DStreams": 3}
     assert shown["programs"][1]["uses"][-1] == {
         "name": "StreamingContext._jvm",
         "cell": None,

@@ -10,10 +10,11 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dstreams._check.flow import Use, uses_in_text, uses_of
+from dstreams._check.flow import Use, python_2_names, uses_in_text, uses_of
 from dstreams._check.sources import Source, files_of, read
 from dstreams._compatibility import CHANGE, NOTE, RUNS, TABLE
 from dstreams._version import __version__
@@ -55,26 +56,30 @@ def check(path: str, given: bool = True) -> Checked:
     path : str
         A program, a notebook, or a text such as a shell script.
     given : bool
-        Whether it was named, not found in a folder: then it counts though Python cannot parse it and it does not
-        mention PySpark.
+        Whether it was named, not found in a folder: then what is Python 2 in it counts though it does not mention
+        PySpark.
 
     Raises
     ------
     OSError, ValueError
         If it cannot be read.
     """
-    source = read(path)
-    spark = _spark_version()
-    uses = uses_of(source.blocks, source.text, spark)
+    try:
+        source = read(path)
+        uses = uses_of(source.blocks, source.text)
+    except (RecursionError, MemoryError):
+        raise ValueError(f"{path} cannot be read: its expressions are nested too deeply") from None
     for cell, line, text in source.lines:
-        uses += uses_in_text(cell, line, text, spark)
+        uses += uses_in_text(cell, line, text)
     if given or uses or "pyspark" in source.text:
-        uses += _unparsed(source)
+        uses += [*_unparsed(source), *python_2_names(source.blocks)]
     if source.notebook and uses and "compat.activate" not in source.text:
         fact = TABLE["notebook"]
         uses.insert(0, Use(fact, 1, 1, fact.name, fact.instead))
-    unique = dict.fromkeys(uses)
-    return Checked(path, sorted(unique, key=lambda use: (use.cell or 0, use.line)))
+    spark = _spark_version()
+    uses = [use._replace(fact=use.fact.at(spark), instead=use.instead.replace("VERSION", spark)) for use in uses]
+    unique = dict.fromkeys(uses)  # within a line, in the order of the program
+    return Checked(os.path.normpath(path), sorted(unique, key=lambda use: (use.cell or 0, use.line)))
 
 
 def _unparsed(source: Source) -> Iterable[Use]:
@@ -84,6 +89,7 @@ def _unparsed(source: Source) -> Iterable[Use]:
             yield Use(fact, block.cell, block.line, f"syntax: {block.error}", fact.instead)
 
 
+@cache
 def _spark_version() -> str:
     """Version of the installed PySpark, which is not imported for that."""
     try:
@@ -123,7 +129,8 @@ def command(arguments: list[str]) -> int:
         try:
             for file in files_of(path):
                 try:
-                    found.setdefault(os.path.normpath(file), check(file, given=file == path))
+                    checked = check(file, given=file == path)
+                    found.setdefault(checked.path, checked)
                 except (OSError, ValueError) as error:
                     failed = _complain(file, error)
         except OSError as error:

@@ -27,15 +27,15 @@ from dstreams._compatibility import (
     Fact,
     find,
     missing,
-    old_kafka,
 )
 
-__all__ = ["Use", "uses_in_text", "uses_of"]
+__all__ = ["Use", "python_2_names", "uses_in_text", "uses_of"]
 
 _ROUNDS = 8
 _OLD_NAMES = {ours: old for old, ours in MODULES.items()}
 _SETTING = re.compile(r"spark\.streaming\.\w+(?:\.\w+)*")
 _BROKERS = {"bootstrap.servers", "metadata.broker.list", "kafka.bootstrap.servers"}
+_ARGUMENTS = [fact for fact in TABLE.values() if fact.position is not None]
 _GUARDS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
@@ -76,16 +76,18 @@ class _Kind(NamedTuple):
 
 _Maybe = _Kind | None
 _UNSURE = _Kind("unsure", None)
+_CONTEXT = _Kind("instance", "StreamingContext")
 
 
 class _Scope:
     """Names of a module, a function or a class."""
 
-    def __init__(self, outer: _Scope | None = None, function: ast.AST | None = None, owner: ast.AST | None = None):
+    def __init__(self, outer: _Scope | None = None, function: Any = None, owner: ast.ClassDef | None = None) -> None:
         self.names: dict[str, _Maybe] = {}
         self.outer = outer
         self.function = function
         self.owner = owner
+        self.method_of: ast.ClassDef | None = outer.method_of if outer is not None else None
         self.shared: set[str] = set()
 
     def look_up(self, name: str) -> _Maybe:
@@ -97,7 +99,7 @@ class _Scope:
         return None
 
 
-def uses_of(blocks: list[Block], text: str, version: str) -> list[Use]:
+def uses_of(blocks: list[Block], text: str) -> list[Use]:
     """All uses in a program.
 
     Parameters
@@ -106,19 +108,17 @@ def uses_of(blocks: list[Block], text: str, version: str) -> list[Use]:
         The program; parts that cannot be parsed are left out.
     text : str
         All of its text.
-    version : str
-        Version of Spark to write into what is to be written.
     """
-    reader = _Reader(blocks, text, version)
+    reader = _Reader(blocks, text)
     for _ in range(_ROUNDS):
         before = dict(reader.known)
         reader.read()
         if reader.known == before:
             break
-    return reader.uses + _python_2(blocks)
+    return reader.uses
 
 
-def uses_in_text(cell: int | None, line: int, text: str, version: str) -> Iterator[Use]:
+def uses_in_text(cell: int | None, line: int, text: str) -> Iterator[Use]:
     """Uses in a line that is no Python: packages that it asks for, and settings.
 
     Parameters
@@ -129,22 +129,20 @@ def uses_in_text(cell: int | None, line: int, text: str, version: str) -> Iterat
         Where it is.
     text : str
         The line, or any text that a program has.
-    version : str
-        Version of Spark.
     """
     for found in OLD_KAFKA.finditer(text):
-        fact = old_kafka(found[0], version)
-        yield Use(fact, cell, line, fact.name, fact.instead)
+        fact = TABLE["spark-streaming-kafka"]
+        yield Use(fact, cell, line, found[0], fact.instead)
     for setting in _SETTING.findall(text):
         if fact_of := TABLE.get(setting):
             yield Use(fact_of, cell, line, setting, "")
 
 
 class _Reader:
-    def __init__(self, blocks: list[Block], text: str, version: str) -> None:
+    def __init__(self, blocks: list[Block], text: str) -> None:
         self._blocks = blocks
-        self._version = version
         self._names_brokers = SERVERS in text
+        self._streams = "pyspark.streaming" in text or "import dstreams" in text or "from dstreams" in text
         self.known: dict[tuple[Any, ...], _Kind] = {}
         self.uses: list[Use] = []
 
@@ -155,6 +153,7 @@ class _Reader:
         self._cell: int | None = None
         self._guarded = False
         self._quiet = False
+        self._bases: dict[ast.ClassDef, list[ast.ClassDef]] = {}
         self._module = module = _Scope()
         for block in self._blocks:
             self._cell = block.cell
@@ -195,10 +194,15 @@ class _Reader:
                 scope.names[node.name] = _Kind("function", node)
                 self._later.append((node, scope, self._cell))
             case ast.ClassDef():
-                for expression in [*node.decorator_list, *node.bases]:
+                for expression in node.decorator_list:
                     self._kind(expression, scope)
+                bases = [self._kind(base, scope) for base in node.bases]
+                self._bases[node] = [kind.of for kind in bases if kind is not None and kind.sort == "local class"]
                 scope.names[node.name] = _Kind("local class", node)
-                self._body(node.body, _Scope(scope, owner=node))
+                inside = _Scope(scope, owner=node)
+                self._body(node.body, inside)
+                for name, kind in inside.names.items():
+                    self._learn(("attribute", node, name), None if kind and kind.sort == "function" else kind)
             case ast.Assign():
                 kind = self._kind(node.value, scope)
                 for target in node.targets:
@@ -243,7 +247,7 @@ class _Reader:
                         self._kind(child, scope)
                     elif isinstance(child, ast.stmt):
                         self._statement(child, scope)
-                    elif isinstance(child, ast.match_case):
+                    elif isinstance(child, ast.match_case | ast.ExceptHandler):
                         self._body(child.body, scope)
 
     def _import(self, node: ast.Import, scope: _Scope) -> None:
@@ -323,8 +327,12 @@ class _Reader:
         plain = [*given.posonlyargs, *given.args]
         for argument in [*plain, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]:
             annotated = self._annotated(argument.annotation, outer) if argument.annotation is not None else None
-            scope.names[argument.arg] = annotated or self.known.get(("parameter", function, argument.arg))
+            learnt = self.known.get(("parameter", function, argument.arg))
+            # By convention, where the program imports it at all.
+            usual = _CONTEXT if argument.arg == "ssc" and self._streams else None
+            scope.names[argument.arg] = annotated or learnt or usual
         if owner is not None and plain and not _decorated(function, "staticmethod"):
+            scope.method_of = owner
             sort = "local class" if _decorated(function, "classmethod") else "object"
             scope.names[plain[0].arg] = _Kind(sort, owner)
         if isinstance(function, ast.Lambda):
@@ -410,7 +418,7 @@ class _Reader:
                 return self._kind(node.value, scope)
             case ast.Constant(value=str(text)):
                 if not self._quiet:
-                    self.uses += uses_in_text(self._cell, node.lineno, text, self._version)
+                    self.uses += uses_in_text(self._cell, node.lineno, text)
                 return None
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
@@ -427,13 +435,12 @@ class _Reader:
             fact = find(base.of, node.attr)
             return self._member(fact, node) if fact is not None else None
         if base.sort in ("object", "local class"):
-            known = self.known.get(("attribute", base.of, node.attr))
-            method = next((each for each in _methods(base.of) if each.name == node.attr), None)
-            if known is None and method is not None:
-                return _Kind("function", method)
-            if known is None and node.attr in TELLING:
-                return self._member(TABLE[TELLING[node.attr]], node)
-            return known
+            for owner in self._lineage(base.of):
+                if known := self.known.get(("attribute", owner, node.attr)):
+                    return known
+                if method := _method(owner, node.attr):
+                    return _Kind("function", method)
+            return self._member(TABLE[TELLING[node.attr]], node) if node.attr in TELLING else None
         if isinstance(node.value, ast.Attribute) and node.value.attr == "_jssc" and self.uses:
             last = self.uses[-1]
             if last.fact.name == "StreamingContext._jssc" and f"StreamingContext.{node.attr}" in TABLE:
@@ -441,6 +448,13 @@ class _Reader:
                 call = "" if node.attr == "sparkContext" else "(...)"
                 self.uses[-1] = last._replace(instead=f"{ast.unparse(node.value.value)}.{node.attr}{call}")
         return None
+
+    def _lineage(self, node: ast.ClassDef) -> Iterator[ast.ClassDef]:
+        """A class of the program, then those that it is derived from."""
+        seen = [node]
+        for each in seen:
+            seen += [base for base in self._bases.get(each, ()) if base not in seen]
+            yield each
 
     def _member(self, fact: Fact, node: ast.Attribute) -> _Kind:
         self._use(fact, node)
@@ -451,7 +465,8 @@ class _Reader:
         kinds = [self._kind(argument, scope) for argument in node.args]
         named = {word.arg or "**": self._kind(word.value, scope) for word in node.keywords}
         if callee is None:
-            return None
+            owner = scope.method_of if isinstance(node.func, ast.Name) and node.func.id == "super" else None
+            return _Kind("object", self._bases[owner][0]) if owner is not None and self._bases[owner] else None
         if callee.sort == "class":
             if TABLE[callee.of].verdict == CHANGE:
                 self._use(TABLE[callee.of], node)
@@ -467,9 +482,8 @@ class _Reader:
             self._called(callee.of, node, kinds, named, int(bound))
             return self.known.get(("result", callee.of))
         if callee.sort == "local class":
-            for method in _methods(callee.of):
-                if method.name == "__init__":
-                    self._called(method, node, kinds, named, 1)
+            if made := next(filter(None, (_method(each, "__init__") for each in self._lineage(callee.of))), None):
+                self._called(made, node, kinds, named, 1)
             return _Kind("object", callee.of)
         return None
 
@@ -477,11 +491,10 @@ class _Reader:
         """Look for arguments of which there is something to say."""
         words = {word.arg for word in call.keywords}
         plain = [isinstance(argument, ast.Starred) for argument in call.args]
-        for fact in TABLE.values():
-            if fact.position is None or not fact.name.startswith(f"{name}("):
-                continue
-            word = fact.name[len(name) + 1 : -1]
-            if word in words or (len(plain) > fact.position and not any(plain[: fact.position + 1])):
+        for fact in _ARGUMENTS:
+            of, _, word = fact.name.rstrip(")").partition("(")
+            at = fact.position or 0
+            if of == name and (word in words or (len(plain) > at and not any(plain[: at + 1]))):
                 self._use(fact, call)
 
     def _without_brokers(self, call: ast.Call) -> bool:
@@ -522,8 +535,11 @@ def _element(kind: _Maybe) -> _Maybe:
     return kind.of if kind is not None and kind.sort == "many" else None
 
 
-def _methods(node: ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name == name:
+            return each
+    return None
 
 
 def _decorated(function: Any, name: str) -> bool:
@@ -537,8 +553,14 @@ def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(each, ast.Name) and each.id in _GUARDS for each in ast.walk(handler.type))
 
 
-def _python_2(blocks: list[Block]) -> list[Use]:
-    """Uses of what Python 3 has no more, although it can parse it."""
+def python_2_names(blocks: list[Block]) -> list[Use]:
+    """Names that only Python 2 has, and that Python 3 can parse.
+
+    Parameters
+    ----------
+    blocks : list of Block
+        The program.
+    """
     bound: set[str] = set(dir(builtins))
     imported: list[tuple[int | None, int, str]] = []
     read: list[tuple[int | None, int, str]] = []
@@ -555,6 +577,7 @@ def _python_2(blocks: list[Block]) -> list[Use]:
                     bound.update(alias.asname or alias.name for alias in node.names)
                     modules = [path] if path else [alias.name for alias in node.names]
                     level = getattr(node, "level", 0)
+                    modules += [f"{path}.{alias.name}" for alias in node.names]
                     names = [each for each in modules if each in PYTHON_2_MODULES and not level]
                     imported += [(block.cell, node.lineno, each) for each in names if id(node) not in guarded]
                 case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():

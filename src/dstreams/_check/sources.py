@@ -141,8 +141,8 @@ def _parse(code: bytes | str, cell: int | None) -> Block:
             tree = compile(code, "<program>", "exec", flags, dont_inherit=True)
         except SyntaxError as error:
             return Block(cell, None, error.msg, error.lineno or 1)
-        except (ValueError, RecursionError, MemoryError) as error:
-            return Block(cell, None, str(error) or type(error).__name__)
+        except ValueError as error:  # a byte 0, until Python 3.11
+            return Block(cell, None, str(error))
     assert isinstance(tree, ast.Module)
     return Block(cell, tree)
 

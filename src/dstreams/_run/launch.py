@@ -11,7 +11,7 @@ import pyspark
 from pyspark import SparkConf
 from pyspark.core import context as _context
 
-from dstreams._compatibility import OLD_KAFKA, old_kafka
+from dstreams._compatibility import OLD_KAFKA, TABLE
 from dstreams._run import class_archive
 from dstreams.errors import DStreamValueError
 
@@ -52,7 +52,8 @@ def launching(conf: SparkConf | None = None) -> Iterator[None]:
         asked += [conf.get("spark.jars.packages", "") or "", conf.get("spark.jars", "") or ""]
     for text in asked:
         if found := OLD_KAFKA.search(text):
-            raise DStreamValueError(f"{found[0]}: {old_kafka(found[0], pyspark.__version__).sentence}.")
+            fact = TABLE["spark-streaming-kafka"].at(pyspark.__version__)
+            raise DStreamValueError(f"{found[0]}: {fact.sentence}.")
     with class_archive.used(conf):
         yield
 
