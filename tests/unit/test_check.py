@@ -208,13 +208,38 @@ def test_classes_derived_from_each_other(found):
                 super().__init__(context, "t")
                 self.other._jvm
 
+            @classmethod
+            def make(cls, it):
+                return cls(it)
+
             def run(self):
                 self.words().slice(1, 2)
                 self.ssc._jvm
 
-        Derived(StreamingContext(SparkContext(), 1)).run()
+        class OldStyle(Base):
+            def __init__(self, context):
+                Base.__init__(self, context, "t")
+                self.lines.slice(1, 2)
+
+        OldStyle(None)
+        Derived.make(StreamingContext(SparkContext(), 1)).run()
     """
-    assert found(code) == ["16: StreamingContext._jvm", "19: DStream.slice", "20: StreamingContext._jvm"]
+    expected = ["16: StreamingContext._jvm", "23: DStream.slice", "24: StreamingContext._jvm", "29: DStream.slice"]
+    assert found(code) == expected
+
+
+def test_what_is_tried_counts(found):
+    """Programs of production have all of themselves within one `try`."""
+    code = """
+        try:
+            from pyspark.streaming.mqtt import MQTTUtils
+            ssc = StreamingContext(SparkContext(), 1)
+            ssc._jvm
+            xrange(3)
+        except Exception as error:
+            print(error)
+    """
+    assert found(code) == ["3: pyspark.streaming.mqtt", "5: StreamingContext._jvm", "6: xrange (Python 2)"]
 
 
 def test_a_parameter_that_is_called_as_contexts_are(found):
@@ -282,6 +307,9 @@ def test_what_needs_a_change(found, code, name):
     "code",
     [
         "try:\n    from pyspark.streaming.mqtt import MQTTUtils\nexcept ImportError:\n    MQTTUtils = None",
+        "try:\n    from pyspark.streaming.mqtt import MQTTUtils\nexcept Exception:\n    MQTTUtils = None",
+        "import dstreams\ndstreams.compat.activate()\ndstreams.errors.BatchError, dstreams.kafka.with_kafka",
+        "import dstreams.kafka\ndstreams.testing.StreamTest, dstreams.kafka.KafkaUtils",
         "from pyspark.streaming.util import TransformFunction",  # only calls are refused
         "StreamingContext(sc, 1)._sc",
         "def f():\n    '''Run with --packages org.apache.spark:spark-streaming-kafka-0-8_2.11:2.4.5'''",
@@ -536,3 +564,15 @@ def test_a_program_for_python_2_is_told_so_when_it_is_run(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"dstreams: app.py: {TABLE['Python 2'].sentence}\n")
     assert "SyntaxError: Missing parentheses" in done.stderr
+
+
+def test_the_page_shows_what_is_printed(capsys, monkeypatch):
+    root = Path(__file__).parents[2]
+    block = (root / "docs" / "check.md").read_text("utf-8").split("```console\n$ python -m dstreams check tests/")[1]
+    arguments, _, shown = block.split("```")[0].partition("\n")
+    names = arguments.partition("{")[2].partition("}")[0].split(",")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setattr("dstreams._check.command._spark_version", lambda: "4.3.0")
+    assert command([f"tests/programs/field/{name}.py" for name in names]) == 1
+    assert capsys.readouterr().out == shown

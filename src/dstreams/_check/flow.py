@@ -36,7 +36,7 @@ _OLD_NAMES = {ours: old for old, ours in MODULES.items()}
 _SETTING = re.compile(r"spark\.streaming\.\w+(?:\.\w+)*")
 _BROKERS = {"bootstrap.servers", "metadata.broker.list", "kafka.bootstrap.servers"}
 _ARGUMENTS = [fact for fact in TABLE.values() if fact.position is not None]
-_GUARDS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+_GUARDS = {"ImportError", "ModuleNotFoundError", "NameError"}
 
 
 class Use(NamedTuple):
@@ -66,8 +66,9 @@ class Use(NamedTuple):
 class _Kind(NamedTuple):
     """What is known of a value.
 
-    ``module`` and ``class`` (of the old engine, by name), ``instance`` (of such a class), ``member`` (a fact),
-    ``many`` (of what a list holds); ``function``, ``local class`` and ``object`` (of the program, by their nodes).
+    ``module`` and ``class`` (of the old engine, by name), ``our module`` (by the old engine's name), ``instance`` (of such
+    a class), ``member`` (a fact), ``many`` (of what a list holds); ``function``, ``local class`` and ``object`` (of the
+    program, by their nodes).
     """
 
     sort: str
@@ -165,7 +166,8 @@ class _Reader:
     # ------------------------------------------------------------------ what is found
 
     def _use(self, fact: Fact, node: ast.AST, name: str = "", instead: str = "") -> None:
-        if not self._quiet and not (self._guarded and fact.verdict == CHANGE):
+        optional = self._guarded and isinstance(node, ast.Import | ast.ImportFrom)
+        if not self._quiet and not (optional and fact.verdict == CHANGE):
             # In a chain of calls over several lines, that of the name.
             line: int = getattr(node, "end_lineno" if isinstance(node, ast.Attribute) else "lineno", 1)
             self.uses.append(Use(fact, self._cell, line, name or fact.name, instead or fact.instead))
@@ -228,7 +230,7 @@ class _Reader:
                 scope.names |= {name: kind for name, kind in after.items() if kind or name not in scope.names}
             case ast.Try():
                 outside = self._guarded
-                self._guarded = outside or any(_catches_import_errors(handler) for handler in node.handlers)
+                self._guarded = outside or _optional(node)
                 self._body(node.body, scope)
                 self._guarded = outside
                 for handler in node.handlers:
@@ -252,11 +254,10 @@ class _Reader:
 
     def _import(self, node: ast.Import, scope: _Scope) -> None:
         for alias in node.names:
-            path = _old_name(alias.name)
+            path, name = _old_name(alias.name), alias.name.partition(".")[0]
             self._module_use(path, node)
-            scope.names[alias.asname or alias.name.partition(".")[0]] = _module(
-                path if alias.asname else path.partition(".")[0] if path == alias.name else "pyspark.streaming"
-            )
+            kind = _module(path if alias.asname else _old_name(name), name == "dstreams")
+            scope.names[alias.asname or name] = kind
 
     def _import_from(self, node: ast.ImportFrom, scope: _Scope) -> None:
         path = _old_name(node.module or "") if not node.level else ""
@@ -265,7 +266,7 @@ class _Reader:
                 self._module_use(path, node)
                 scope.names |= {name: _Kind("class", name) for name in EXPORTS.get(path, ())}
             else:
-                of_ours = node.module is not None and node.module.startswith("dstreams")
+                of_ours = node.module is not None and node.module.partition(".")[0] == "dstreams"
                 scope.names[alias.asname or alias.name] = self._name_of(path, alias.name, node, of_ours)
 
     def _module_use(self, path: str, node: ast.AST) -> None:
@@ -290,7 +291,7 @@ class _Reader:
             self._use(TABLE[path], node)
         elif path.startswith("pyspark.streaming") and not of_ours:
             self._use(missing(inner), node)
-        return _module(inner)
+        return _module(inner, of_ours)
 
     def _bind(self, target: ast.expr, kind: _Maybe, value: ast.expr | None, scope: _Scope) -> None:
         match target:
@@ -429,8 +430,8 @@ class _Reader:
         base = self._kind(node.value, scope)
         if base is None or base == _UNSURE or base.sort == "many":
             return self._member(TABLE[TELLING[node.attr]], node) if node.attr in TELLING else None
-        if base.sort == "module":
-            return self._name_of(base.of, node.attr, node)
+        if base.sort in ("module", "our module"):
+            return self._name_of(base.of, node.attr, node, base.sort == "our module")
         if base.sort in ("class", "instance"):
             fact = find(base.of, node.attr)
             return self._member(fact, node) if fact is not None else None
@@ -465,8 +466,8 @@ class _Reader:
         kinds = [self._kind(argument, scope) for argument in node.args]
         named = {word.arg or "**": self._kind(word.value, scope) for word in node.keywords}
         if callee is None:
-            owner = scope.method_of if isinstance(node.func, ast.Name) and node.func.id == "super" else None
-            return _Kind("object", self._bases[owner][0]) if owner is not None and self._bases[owner] else None
+            derived = scope.method_of if isinstance(node.func, ast.Name) and node.func.id == "super" else None
+            return _Kind("object", self._bases[derived][0]) if derived is not None and self._bases[derived] else None
         if callee.sort == "class":
             if TABLE[callee.of].verdict == CHANGE:
                 self._use(TABLE[callee.of], node)
@@ -478,7 +479,10 @@ class _Reader:
                 self._use(TABLE["KafkaUtils.createStream(zkQuorum)"], node)
             return _Kind("instance", callee.of.gives) if callee.of.gives else None
         if callee.sort == "function":
-            bound = isinstance(node.func, ast.Attribute) and not _decorated(callee.of, "staticmethod")
+            owner = self._silent(node.func.value, scope) if isinstance(node.func, ast.Attribute) else None
+            bound = owner is not None and not _decorated(callee.of, "staticmethod")
+            if owner is not None and owner.sort == "local class":  # Base.__init__(self, ...) gives all arguments
+                bound = _decorated(callee.of, "classmethod")
             self._called(callee.of, node, kinds, named, int(bound))
             return self.known.get(("result", callee.of))
         if callee.sort == "local class":
@@ -522,9 +526,9 @@ def _old_name(path: str) -> str:
     return _OLD_NAMES.get(path, path)
 
 
-def _module(path: str) -> _Maybe:
+def _module(path: str, of_ours: bool = False) -> _Maybe:
     known = path in ("pyspark", "pyspark.mllib") or path in MODULES or path in EXPORTS
-    return _Kind("module", path) if known else None
+    return _Kind("our module" if of_ours else "module", path) if known else None
 
 
 def _many(kind: _Maybe) -> _Maybe:
@@ -547,10 +551,12 @@ def _decorated(function: Any, name: str) -> bool:
     return any(isinstance(each, ast.Name) and each.id == name for each in decorators)
 
 
-def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
-    if handler.type is None:
+def _optional(node: ast.Try) -> bool:
+    """Whether it is there to see if there are names: by what it catches, or by what it tries."""
+    if all(isinstance(each, ast.Import | ast.ImportFrom) for each in node.body):
         return True
-    return any(isinstance(each, ast.Name) and each.id in _GUARDS for each in ast.walk(handler.type))
+    caught = [each for handler in node.handlers if handler.type is not None for each in ast.walk(handler.type)]
+    return any(isinstance(each, ast.Name) and each.id in _GUARDS for each in caught)
 
 
 def python_2_names(blocks: list[Block]) -> list[Use]:
@@ -568,7 +574,7 @@ def python_2_names(blocks: list[Block]) -> list[Use]:
     for block in blocks:
         for node in ast.walk(block.tree) if block.tree is not None else ():
             match node:
-                case ast.Try():
+                case ast.Try() if _optional(node):
                     guarded.update(id(each) for part in node.body for each in ast.walk(part))
                 case ast.Import() | ast.ImportFrom():
                     path = node.module or "" if isinstance(node, ast.ImportFrom) else ""
