@@ -373,8 +373,8 @@ def page() -> str:
     lines += [
         "## What needs a change",
         "",
-        "`python -m dstreams check PATH` finds it in programs ([check.md](check.md)). Names with an argument in "
-        "parentheses stand for calls that give it.",
+        "`python -m dstreams check PATH` finds it in programs ([check.md](check.md)), and errors at run time say the "
+        "same. A name with an argument in parentheses stands for calls that give it.",
         "",
         *table(["in the program", "why", "instead"], change_rows()),
         "## Behaviour",

@@ -132,6 +132,7 @@ def _all(owner: str, names: str, gives: str = "") -> list[Fact]:
 
 
 _NO_JVM = "there is no DStream of the JVM behind it"
+_SCALA = "only Scala and Java have it"
 _INSIDE = "it wraps a function for the JVM's DStreams, and there are none"
 _GIVE_RDDS = "give RDDs to a stream with ssc.queueStream(...), or records with ssc.receiverStream(...)"
 _JVM = "`_jssc`, `_jdstream`, `DStream(jstream, ssc, serializer)`"
@@ -162,6 +163,10 @@ _FACTS = [
          f"{_GIVE_RDDS}; stop(), remember() and checkpoint() are methods of ssc", _JVM),
     Fact("StreamingContext._jvm", CHANGE, _NO_JVM, "ssc.sparkContext._jvm is the JVM", _JVM),
     Fact("StreamingContext._jduration", CHANGE, _NO_JVM, "the interval is the one that the program has given", _JVM),
+    Fact("StreamingContext.fileStream", CHANGE, _SCALA,
+         "ssc.textFileStream(directory), ssc.binaryRecordsStream(directory, length), or ssc.dataFrameStream(...) for "
+         "what else Spark reads"),
+    Fact("StreamingContext.getState", CHANGE, _SCALA, "StreamingContext.getActive() is ssc"),
     # Streams
     *_all("DStream", "foreachRDD pprint saveAsTextFiles print saveAsPickleFiles toDF is_cached is_checkpointed"),
     *_all("DStream", "_sc _ssc"),
@@ -187,6 +192,11 @@ _FACTS = [
          "transform(f) and foreachRDD(f) give the RDD of each batch, and rdd._jrdd is the JVM's", _JVM),
     Fact("DStream._jrdd_deserializer", CHANGE, _NO_JVM,
          "the RDDs that transform(f) and foreachRDD(f) give have one each", _JVM),
+    Fact("DStream.saveAsHadoopFiles", CHANGE, _SCALA, "stream.foreachRDD(lambda rdd: rdd.saveAsHadoopFile(...))"),
+    Fact("DStream.saveAsNewAPIHadoopFiles", CHANGE, _SCALA,
+         "stream.foreachRDD(lambda rdd: rdd.saveAsNewAPIHadoopFile(...))"),
+    Fact("DStream.saveAsObjectFiles", CHANGE, _SCALA,
+         "stream.saveAsPickleFiles(prefix), read with sc.pickleFile(path)"),
     Fact("TransformedDStream", NOTE, "a name for annotations; operations return `DStream`", see="`TransformedDStream`"),
     # Listeners, helpers
     *_all("StreamingListener", "onStreamingStarted onReceiverStarted onReceiverError onReceiverStopped"),

@@ -286,6 +286,7 @@ def test_what_there_is_to_write_for_jssc(tmp_path):
         ("StreamingContext(sc, 1, j)", "StreamingContext(jssc)"),
         ("StreamingContext(sc, jssc=j)", "StreamingContext(jssc)"),
         ("StreamingContext(sc, 1).fileStream('d')", "StreamingContext.fileStream"),
+        ("StreamingContext(sc, 1).textFilesStream('d')", "StreamingContext.textFilesStream"),
         ("StreamingContext(sc, 1).textFileStream('d').saveAsHadoopFiles('p')", "DStream.saveAsHadoopFiles"),
         ("StreamingContext(sc, 1).textFileStream('d')._jdstream.dstream()", "DStream._jdstream"),
         ("from pyspark.streaming.flume import FlumeUtils as F; F.createPollingStream(s, [])",
@@ -309,6 +310,7 @@ def test_what_needs_a_change(found, code, name):
         "try:\n    from pyspark.streaming.mqtt import MQTTUtils\nexcept ImportError:\n    MQTTUtils = None",
         "try:\n    from pyspark.streaming.mqtt import MQTTUtils\nexcept Exception:\n    MQTTUtils = None",
         "import dstreams\ndstreams.compat.activate()\ndstreams.errors.BatchError, dstreams.kafka.with_kafka",
+        "import pyspark.streaming as s\ns.DStream.save = save\nStreamingContext(sc, 1).textFileStream('d').save()",
         "import dstreams.kafka\ndstreams.testing.StreamTest, dstreams.kafka.KafkaUtils",
         "from pyspark.streaming.util import TransformFunction",  # only calls are refused
         "StreamingContext(sc, 1)._sc",

@@ -66,9 +66,9 @@ class Use(NamedTuple):
 class _Kind(NamedTuple):
     """What is known of a value.
 
-    ``module`` and ``class`` (of the old engine, by name), ``our module`` (by the old engine's name), ``instance`` (of such
-    a class), ``member`` (a fact), ``many`` (of what a list holds); ``function``, ``local class`` and ``object`` (of the
-    program, by their nodes).
+    ``module`` and ``class`` (of the old engine, by name), ``our module`` (by the old engine's name), ``instance`` (of
+    such a class), ``member`` (a fact), ``many`` (of what a list holds);
+    ``function``, ``local class``, ``object`` (of the program, by their nodes).
     """
 
     sort: str
@@ -307,6 +307,8 @@ class _Reader:
                 owner = self._kind(of, scope)
                 if owner is not None and owner.sort in ("object", "local class"):
                     self._learn(("attribute", owner.of, name), kind)
+                elif owner is not None and owner.sort == "class":  # a method of the program's own for the class
+                    self._learn(("attribute", name), _UNSURE)
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 pairs: list[Any] = list(value.elts) if isinstance(value, ast.Tuple | ast.List) else []
                 same = len(pairs) == len(targets)
@@ -434,7 +436,8 @@ class _Reader:
             return self._name_of(base.of, node.attr, node, base.sort == "our module")
         if base.sort in ("class", "instance"):
             fact = find(base.of, node.attr)
-            return self._member(fact, node) if fact is not None else None
+            own = ("attribute", node.attr) in self.known
+            return self._member(fact, node) if fact is not None and not own else None
         if base.sort in ("object", "local class"):
             for owner in self._lineage(base.of):
                 if known := self.known.get(("attribute", owner, node.attr)):
