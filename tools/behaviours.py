@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BEHAVIOURS", "NOTES", "REMOVED", "SCALA", "SINCE", "Behaviour"]
+__all__ = ["BEHAVIOURS", "REMOVED", "SCALA", "SINCE", "Behaviour"]
 
 SINCE = {
     "dstreams.context": "0.1.0",
@@ -29,20 +29,6 @@ SINCE = {
 }
 """First version that has a path of this package and what is below it. What is not here counts as new in the version
 that the file is made with, so a release has to add its new names, or their module."""
-
-NOTES = {
-    "StreamingContext.queueStream": "lists and RDDs may be mixed; has batch times without gaps",
-    "StreamingContext.addStreamingListener": "any object with one of the methods",
-    "StreamingContext.stop": "may be called anywhere, also graceful and inside a callback",
-    "StreamingContext.union": "streams may be serialized differently",
-    "DStream.checkpoint": "the interval is checked and has no effect: every batch is checkpointed",
-    "DStream.slice": "batches that are remembered; none is computed for it",
-    "TransformedDStream": "a name for annotations; operations return `DStream`",
-    "StreamingListener.Java": "a mark for py4j, which is not needed here",
-    "TransformFunction": "how the old engine calls Python; not for programs",
-    "TransformFunctionSerializer": "how the old engine calls Python; not for programs",
-}
-"""By the name in PySpark, what there is to say about it besides what can be seen."""
 
 _LEVEL = "storageLevel=StorageLevel.MEMORY_AND_DISK_2"
 

@@ -22,10 +22,12 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 import pyspark
-from behaviours import BEHAVIOURS, NOTES, REMOVED, SCALA, SINCE, Behaviour
+from behaviours import BEHAVIOURS, REMOVED, SCALA, SINCE, Behaviour
 from pyspark import StorageLevel
 
 import dstreams
+from dstreams._compatibility import CHANGE, TABLE
+from dstreams._compatibility import find as fact_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "compatibility.md"
@@ -160,7 +162,8 @@ def compare(name: str, theirs: Any, path: str) -> Name:
         found = parameters(find(path))
         if found != expected:
             status, note = DIFFERS, differing(expected, found)
-    written = NOTES.get(name, "")
+    fact = TABLE.get(name)
+    written = fact.says if fact is not None else ""
     return Name(name, signature, status, since(path) if status != NOT else "", "; ".join(filter(None, (note, written))))
 
 
@@ -197,6 +200,8 @@ def removed_names() -> dict[str, list[Name]]:
                     status, note = DIFFERS, differing(expected, ours)
             elif not note:
                 note = "planned"
+            if status != NOT and name in TABLE:
+                note = "; ".join(filter(None, (note, TABLE[name].says)))
             found[title].append(Name(name, signature, status, since(path) if status != NOT else "", note))
     return found
 
@@ -246,9 +251,14 @@ def subjects() -> set[str]:
 
 def problems() -> list[str]:
     """What is wrong with the behaviours that are written down; nothing, usually."""
-    found = [f"{name}: PySpark has no such name" for name in NOTES if name not in _all_pyspark_names()]
+    found = _wrong_verdicts()
     found += [f"{id}: there are {n} of it" for id, n in Counter(row.id for row in BEHAVIOURS).items() if n > 1]
     known = subjects()
+    found += [
+        f"{fact.name}: docs/differences.md has no row for {fact.see!r}"
+        for fact in TABLE.values()
+        if fact.see and fact.see not in known
+    ]
     for row in BEHAVIOURS:
         if row.see and row.see not in known:
             found.append(f"{row.id}: docs/differences.md has no row for {row.see!r}")
@@ -264,8 +274,18 @@ def problems() -> list[str]:
     return found
 
 
-def _all_pyspark_names() -> set[str]:
-    return {name for module in MODULES for name, _, _ in public_names(module)}
+def _wrong_verdicts() -> list[str]:
+    """Names of the old engine of which `python -m dstreams check` would say something else than what is here."""
+    names = {row.name: row.status for rows in (pyspark_names() | removed_names()).values() for row in rows}
+    found = []
+    for name, status in names.items():
+        owner, _, member = name.rpartition(".")
+        fact = fact_of(owner, member) if owner else TABLE.get(name)
+        if fact is None:
+            found.append(f"{name}: dstreams/_compatibility.py says nothing of it")
+        elif (fact.verdict == CHANGE) != (status == NOT):
+            found.append(f"{name}: dstreams/_compatibility.py says {fact.verdict!r} of it, and it is {status}")
+    return found
 
 
 # ---------------------------------------------------------------------- the page
@@ -286,6 +306,10 @@ def code(text: str) -> str:
 
 def name_rows(names: list[Name]) -> list[list[str]]:
     return [[code(row.name + row.signature), row.status, row.since, row.note] for row in names]
+
+
+def change_rows() -> list[list[str]]:
+    return [[code(fact.name), fact.says, fact.instead] for fact in TABLE.values() if fact.verdict == CHANGE]
 
 
 def behaviour_row(row: Behaviour) -> list[str]:
@@ -327,6 +351,7 @@ def page() -> str:
         "- [Python API](#python-api)",
         "- [What Python had in Spark 1 and 2](#what-python-had-in-spark-1-and-2)",
         "- [What only Scala and Java have](#what-only-scala-and-java-have)",
+        "- [What needs a change](#what-needs-a-change)",
         "- [Behaviour](#behaviour)",
         "",
         "## Python API",
@@ -346,6 +371,12 @@ def page() -> str:
         rows = [[code(row.name), row.status, code(row.signature), row.since, row.note] for row in names]
         lines += [f"### {title}", "", *table(["in Scala", "status", "in dstreams", "since", "note"], rows)]
     lines += [
+        "## What needs a change",
+        "",
+        "`python -m dstreams check PATH` finds it in programs ([check.md](check.md)), and errors at run time say the "
+        "same. A name with an argument in parentheses stands for calls that give it.",
+        "",
+        *table(["in the program", "why", "instead"], change_rows()),
         "## Behaviour",
         "",
         "What programs can see of the old engine, observed on it, and the tests that fail if it changes here.",

@@ -1,5 +1,6 @@
 """Run an unmodified program: ``python -m dstreams app.py ARGS``, or this file under ``spark-submit``.
 
+``python -m dstreams check PATH...`` says what becomes of programs, without running them.
 ``python -m dstreams checkpoint DIR`` shows what a checkpoint directory holds, or with ``--repartition N`` spreads its
 state over N partitions. ``python -m dstreams warm-up`` makes an archive of classes from which JVMs start faster.
 """
@@ -11,13 +12,14 @@ import runpy
 import sys
 
 USAGE = """usage: python -m dstreams PROGRAM.py [ARGUMENT ...]
+       python -m dstreams check PATH ... [--json]
        python -m dstreams checkpoint DIR [--json | --repartition N]
        python -m dstreams warm-up
 
-Runs a PySpark program whose `pyspark.streaming` is dstreams, otherwise unchanged; or shows what a checkpoint
-directory holds: the program, how far it has got, and the size of its state (nothing in it is changed); with
---repartition spreads the state over N partitions; or makes an archive of Spark's classes, from which the JVMs of
-later programs start faster.
+Runs a PySpark program whose `pyspark.streaming` is dstreams, otherwise unchanged; or reads programs without running
+them, and says what becomes of each use of `pyspark.streaming`; or shows what a checkpoint directory holds: the
+program, how far it has got, and the size of its state (nothing in it is changed); with --repartition spreads the
+state over N partitions; or makes an archive of Spark's classes, from which the JVMs of later programs start faster.
 Under spark-submit: spark-submit [OPTIONS] .../dstreams/__main__.py PROGRAM.py [ARGUMENT ...]"""
 
 
@@ -27,7 +29,7 @@ def main(arguments: list[str]) -> int:
     Parameters
     ----------
     arguments : list of str
-        Path of the program and its arguments, or ``checkpoint`` or ``warm-up`` and what follows it.
+        Path of the program and its arguments, or ``check``, ``checkpoint`` or ``warm-up`` and what follows it.
 
     Returns
     -------
@@ -39,6 +41,10 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     program = arguments[0]
     if not os.path.isfile(program):
+        if program == "check":
+            from dstreams._check.command import command as check
+
+            return check(arguments[1:])
         if program == "checkpoint":
             from dstreams._run.command import command
 
@@ -51,6 +57,7 @@ def main(arguments: list[str]) -> int:
         return 2
 
     from dstreams import compat
+    from dstreams._compatibility import TABLE
     from dstreams._run.launch import launching
     from dstreams._run.workers import use_this_python
     from dstreams._spark.gateway import around_launch
@@ -60,7 +67,12 @@ def main(arguments: list[str]) -> int:
     compat.activate()
     sys.argv = list(arguments)
     sys.path.insert(0, os.path.dirname(os.path.abspath(program)))
-    runpy.run_path(program, run_name="__main__")
+    try:
+        runpy.run_path(program, run_name="__main__")
+    except SyntaxError as error:
+        if error.filename == program:
+            print(f"dstreams: {program}: {TABLE['Python 2'].sentence}", file=sys.stderr)
+        raise
     return 0
 
 

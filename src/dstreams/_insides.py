@@ -1,24 +1,13 @@
-"""Names of the old engine's insides that programs reach for, and the public way to do the same."""
+"""Stand-ins and errors for the old engine's insides, which programs reach for."""
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from dstreams._compatibility import TABLE
 from dstreams.errors import DStreamTypeError
 
-__all__ = ["GIVE_RDDS", "KAFKA_PACKAGE", "Inside", "lacking"]
-
-KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13"
-"""Maven coordinates, without the version, of the connector that is there in the place of the old engine's."""
-
-GIVE_RDDS = "give RDDs to a stream with ssc.queueStream(...), or records with ssc.receiverStream(...)"
-_ADVICE = {
-    ("DStream", "_jdstream"): "transform(f) and foreachRDD(f) give the RDD of each batch, and rdd._jrdd is the JVM's",
-    ("DStream", "_jrdd_deserializer"): "the RDDs that transform(f) and foreachRDD(f) give have one each",
-    ("StreamingContext", "_jssc"): f"{GIVE_RDDS}; stop(), remember() and checkpoint() are methods of ssc",
-    ("StreamingContext", "_jvm"): "ssc.sparkContext._jvm is the JVM",
-    ("StreamingContext", "_jduration"): "the interval is the one that the program has given",
-}
+__all__ = ["Inside", "lacking"]
 
 
 class Inside:
@@ -28,19 +17,14 @@ class Inside:
     ----------
     name : str
         Its name.
-    instead : str
-        The public way.
     """
 
-    def __init__(self, name: str, instead: str) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._instead = instead
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to be used."""
-        raise DStreamTypeError(
-            f"{self._name}: it wraps a function for the JVM's DStreams, and there are none. Instead: {self._instead}"
-        )
+        raise DStreamTypeError(f"{self._name}: {TABLE[self._name].sentence}")
 
 
 def lacking(owner: str, name: str) -> str:
@@ -54,5 +38,5 @@ def lacking(owner: str, name: str) -> str:
         The name.
     """
     text = f"{owner!r} has no attribute {name!r}"
-    advice = _ADVICE.get((owner, name))
-    return text if advice is None else f"{text}: there is no DStream of the JVM behind it. Instead: {advice}"
+    fact = TABLE.get(f"{owner}.{name}")
+    return text if fact is None or not fact.instead else f"{text}: {fact.sentence}"

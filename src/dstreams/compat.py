@@ -8,18 +8,10 @@ from types import ModuleType
 
 import pyspark
 
+from dstreams._compatibility import MODULES
+
 __all__ = ["activate", "deactivate"]
 
-_MODULES = {
-    "pyspark.streaming": "dstreams",
-    "pyspark.streaming.context": "dstreams.context",
-    "pyspark.streaming.dstream": "dstreams.dstream",
-    "pyspark.streaming.listener": "dstreams.listener",
-    "pyspark.streaming.util": "dstreams.util",
-    "pyspark.streaming.flume": "dstreams.flume",
-    "pyspark.streaming.kafka": "dstreams.kafka",
-    "pyspark.streaming.kinesis": "dstreams.kinesis",
-}
 _ABSENT = object()
 _saved: dict[str, object] = {}
 
@@ -32,7 +24,7 @@ def activate() -> None:
     if _saved:
         return
     _saved["attribute"] = getattr(pyspark, "streaming", _ABSENT)
-    for name, ours in _MODULES.items():
+    for name, ours in MODULES.items():
         _saved[name] = sys.modules.get(name, _ABSENT)
         sys.modules[name] = importlib.import_module(ours)
     setattr(pyspark, "streaming", sys.modules["pyspark.streaming"])  # noqa: B010
@@ -43,7 +35,7 @@ def deactivate() -> None:
     if not _saved:
         return
     attribute = _saved.pop("attribute")
-    for name in _MODULES:
+    for name in MODULES:
         module = _saved.pop(name)
         if isinstance(module, ModuleType):
             sys.modules[name] = module

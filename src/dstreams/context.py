@@ -17,6 +17,7 @@ from pyspark import RDD, SparkConf, SparkContext, StorageLevel
 
 from dstreams import sources
 from dstreams._builder import Builder
+from dstreams._compatibility import TABLE
 from dstreams._insides import lacking
 from dstreams._plan.default_partitions import DefaultPartitions
 from dstreams._plan.graph import Missing, Node, call_site
@@ -96,7 +97,7 @@ class StreamingContext:
         self, sparkContext: SparkContext | SparkConf, batchDuration: float | None = None, jssc: None = None
     ) -> None:
         if jssc is not None:
-            raise DStreamTypeError("jssc: a context of the JVM's old engine cannot be taken over")
+            raise DStreamTypeError(f"jssc: {TABLE['StreamingContext(jssc)'].sentence}")
         if batchDuration is None:
             raise DStreamTypeError("batchDuration is missing: StreamingContext(sc, 1) has batches of one second")
         interval_ms = to_milliseconds(batchDuration, "batchDuration")

@@ -15,7 +15,8 @@ from pyspark import RDD, StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from dstreams._insides import GIVE_RDDS, lacking
+from dstreams._compatibility import TABLE
+from dstreams._insides import lacking
 from dstreams._plan.callbacks import with_time
 from dstreams._plan.graph import Missing, Node, OnEmpty, call_site, function_code, function_name
 from dstreams._plan.steps.map_state import MapState
@@ -72,9 +73,7 @@ class DStream(Generic[T]):
 
     def __init__(self, node: Node, ssc: StreamingContext, *old: Any) -> None:
         if old:
-            raise DStreamTypeError(
-                f"DStream: a stream of the JVM cannot be wrapped, since there is none. Instead: {GIVE_RDDS}"
-            )
+            raise DStreamTypeError(f"DStream: {TABLE['DStream(jstream)'].sentence}")
         self._node = node
         self._ssc = ssc
         self._sc = ssc._sc

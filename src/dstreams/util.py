@@ -9,10 +9,8 @@ from dstreams._insides import Inside
 
 __all__ = ["rddToFileName"]
 
-TransformFunction = Inside("TransformFunction", "stream.transform(f) and stream.foreachRDD(f) take f as it is")
-TransformFunctionSerializer = Inside(
-    "TransformFunctionSerializer", "ssc.checkpoint(directory) saves the functions of a program with it"
-)
+TransformFunction = Inside("TransformFunction")
+TransformFunctionSerializer = Inside("TransformFunctionSerializer")
 
 
 def rddToFileName(prefix: str, suffix: str | None, timestamp: datetime | int) -> str:

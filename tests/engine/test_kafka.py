@@ -243,7 +243,7 @@ def test_arguments_of_the_others(streaming, spark_context, settings):
         KafkaUtils.createStream(ssc, "zk:2181", "g", ["t"])
     with pytest.raises(DStreamTypeError, match="groupId must be a str"):
         KafkaUtils.createStream(ssc, "zk:2181", None, {"t": 1}, brokers)
-    with pytest.raises(DStreamValueError, match=r"zkQuorum='zk:2181' leads nowhere. Name the brokers"):
+    with pytest.raises(DStreamValueError, match=r"zkQuorum='zk:2181': Kafka has no .*Instead: name the brokers"):
         KafkaUtils.createStream(ssc, "zk:2181", "g", {"t": 1})
     settings.set("spark.streaming.dstreams.kafka.bootstrap.servers", "127.0.0.1:1")
     stream = KafkaUtils.createStream(ssc, "zk:2181", "g", {"t": 1})

@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 import pyspark
 import pytest
 
+from dstreams._compatibility import CHANGE, TABLE, Fact
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOOL = ROOT / "tools" / "compatibility.py"
 
@@ -43,10 +45,13 @@ def test_what_is_wrong_is_said(tool: Any, monkeypatch: pytest.MonkeyPatch) -> No
         good._replace(id="e"),
     ]
     monkeypatch.setattr(tool, "BEHAVIOURS", wrong)
-    monkeypatch.setattr(tool, "NOTES", {"StreamingContext.noSuchName": "note"})
+    facts = {"DStream": Fact("DStream", CHANGE, see="no such subject"), "utf8_decoder": None}
+    monkeypatch.setattr(tool, "TABLE", {name: fact for name, fact in (TABLE | facts).items() if fact is not None})
     assert tool.problems() == [
-        "StreamingContext.noSuchName: PySpark has no such name",
+        "DStream: dstreams/_compatibility.py says 'change' of it, and it is supported",
+        "utf8_decoder: dstreams/_compatibility.py says nothing of it",
         "e: there are 2 of it",
+        "DStream: docs/differences.md has no row for 'no such subject'",
         "a: there is no test tests/unit/test_util.py::test_nothing",
         "b: there is no test tests/unit/test_util.py::test_directory_of_a_batch[no such case]",
         "c: no test",

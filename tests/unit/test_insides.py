@@ -26,6 +26,8 @@ def bare(kind: type[Any]) -> Any:
         (DStream, "_jrdd_deserializer", "the RDDs"),
         (StreamingContext, "_jssc", r"ssc\.queueStream\(\.\.\.\), or records with ssc\.receiverStream"),
         (StreamingContext, "_jvm", r"ssc\.sparkContext\._jvm"),
+        (StreamingContext, "fileStream", r"ssc\.textFileStream"),
+        (DStream, "saveAsHadoopFiles", r"rdd\.saveAsHadoopFile"),
     ],
 )
 def test_what_is_not_there(kind, name, advice):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyspark
 from pyspark import SparkConf
 
-from dstreams._insides import KAFKA_PACKAGE
+from dstreams._compatibility import OLD_KAFKA, TABLE
 from dstreams._run import class_archive
 from dstreams.errors import DStreamValueError
 
@@ -27,8 +26,6 @@ QUIET = {
     "spark.driver.host": "127.0.0.1",
 }
 """Settings of a Spark of our own, which says nothing and is there for nobody else."""
-
-_OLD_KAFKA = re.compile(r"spark-streaming-kafka(-0-8)?(-assembly)?_2\.1\d[\w.:-]*")
 
 
 @contextmanager
@@ -49,12 +46,8 @@ def launching(conf: SparkConf | None = None) -> Iterator[None]:
     if conf is not None:
         asked += [conf.get("spark.jars.packages", "") or "", conf.get("spark.jars", "") or ""]
     for text in asked:
-        if found := _OLD_KAFKA.search(text):
-            package = f"{KAFKA_PACKAGE}:{pyspark.__version__}"
-            raise DStreamValueError(
-                f"{found[0]} is the connector of Spark's old engine, in which Python has no Kafka since Spark 3. "
-                f"Instead ask for Structured Streaming's: --packages {package} (in PYSPARK_SUBMIT_ARGS or of "
-                "spark-submit; the conf spark.jars.packages). The program itself stays as it is."
-            )
+        if found := OLD_KAFKA.search(text):
+            fact = TABLE["spark-streaming-kafka"].at(pyspark.__version__)
+            raise DStreamValueError(f"{found[0]}: {fact.sentence}.")
     with class_archive.used(conf):
         yield

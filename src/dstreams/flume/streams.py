@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pyspark import StorageLevel
 
+from dstreams._compatibility import TABLE
 from dstreams._sources.decoder import utf8_decoder
 from dstreams.errors import (
     DStreamStateError,
@@ -93,12 +94,8 @@ class FlumeUtils:
         UnsupportedDStreamOperation
             Always, before anything is started.
         """
-        raise UnsupportedDStreamOperation(
-            "FlumeUtils.createPollingStream: the sink that it polls, SparkSink, was a part of Spark until 2.4 and "
-            "works with Flume 1.6 only. Nothing was started. Give the agent another sink: its Avro sink with "
-            "FlumeUtils.createStream, or its Kafka sink (type = org.apache.flume.sink.kafka.KafkaSink) with "
-            "KafkaUtils.createDirectStream, which also keeps what comes while this program is down."
-        )
+        fact = TABLE["FlumeUtils.createPollingStream"]
+        raise UnsupportedDStreamOperation(f"{fact.name}: {fact.sentence}. Nothing was started.")
 
 
 class FlumeReceiver(Receiver[Any]):

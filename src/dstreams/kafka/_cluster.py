@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyspark
 from py4j.protocol import Py4JJavaError
 
-from dstreams._insides import KAFKA_PACKAGE
+from dstreams._compatibility import KAFKA_PACKAGE
 from dstreams._spark.jvm import java_in, jvm_of
 from dstreams._spark.kafka import has_connector
 from dstreams.errors import DStreamStateError, DStreamValueError

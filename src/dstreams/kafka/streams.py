@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pyspark import RDD, SparkConf, SparkContext, StorageLevel
 
+from dstreams._compatibility import SERVERS, TABLE
 from dstreams._sources.decoder import Decoder, utf8_decoder
 from dstreams._spark.context import active_context, settings
 from dstreams.dstream import DStream
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaDStream", "KafkaUtils", "with_kafka"]
 
-SERVERS = "spark.streaming.dstreams.kafka.bootstrap.servers"
-"""Setting: brokers of programs that name a ZooKeeper quorum, as Kafka 0.8 had it."""
 COMMIT = "spark.streaming.dstreams.kafka.commit"
 """Setting: commit the offsets of each batch to the consumer group, when its outputs have run."""
 
@@ -274,11 +273,7 @@ class KafkaUtils:
         if not isinstance(groupId, str) or not groupId:
             raise DStreamTypeError(f"{op}: groupId must be a str, got {groupId!r}")
         chosen = _topics(op, list(topics), None, None)
-        advice = (
-            f"Kafka has no ZooKeeper any more, so zkQuorum={zkQuorum!r} leads nowhere. Name the brokers: "
-            "kafkaParams={'bootstrap.servers': 'host:9092'}, or, without a change of the program, "
-            f"spark-submit --conf {SERVERS}=host:9092"
-        )
+        advice = f"zkQuorum={zkQuorum!r}: {TABLE['KafkaUtils.createStream(zkQuorum)'].sentence}"
         given = {} if kafkaParams is None else kafkaParams
         parameters = ConsumerParameters.parse(op, given, _setting(ssc._sc, SERVERS), groupId, advice)
         decoder = _decoder(op, keyDecoder, valueDecoder, None)
