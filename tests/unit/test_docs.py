@@ -30,7 +30,7 @@ import pytest
 import yaml
 
 import dstreams
-from dstreams import compat
+from dstreams._compatibility import MODULES
 from dstreams.testing import StreamTest
 from tests.docs import PAGES, PROJECT, RUN_BY_OTHERS, Block, anchors, blocks, prose, text_of
 
@@ -107,7 +107,7 @@ OBJECTS = {
 
 def ours(module: str) -> str:
     """The module of this package that a program gets."""
-    return compat._MODULES.get(module, module)
+    return MODULES.get(module, module)
 
 
 def test_the_first_program_is_the_example() -> None:

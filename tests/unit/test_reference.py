@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dstreams
+from dstreams._compatibility import TABLE
 from dstreams._run.backpressure import ENABLED, backpressure_of
 from tests.docs import text_of
 
@@ -104,6 +105,7 @@ def templates(tree: ast.AST) -> list[str]:
 
 
 TEMPLATES = [text for tree in TREES.values() for text in templates(tree)]
+TEMPLATES += [f"… {fact.name}: {fact.sentence}." for fact in TABLE.values()]  # put together where they are said
 
 
 def quotes(message: str, text: str) -> bool:
