@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from operator import add, sub
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ RUN_BY_OTHERS = {
     "README.md": "tests/programs/test_pyspark_examples.py",  # and tests/unit/test_docs.py: it is the example
     "docs/tutorial.md": "tests/programs/test_tutorial.py",
     "docs/how-to/leave.md": "tests/programs/test_leave.py",
+    "docs/how-to/migrate.md": "tests/programs/test_migrate.py",
 }
 BEFORE_SPARK = "sc = SparkContext(conf=with_kafka("
 """How a fragment begins that has to come before the SparkContext; tests/engine/test_kafka.py has it in a process."""
@@ -93,7 +95,7 @@ def test_fragment(
     ssc = streaming()
     try:
         namespace = names(spark_context, ssc)
-        exec(compile(block.text, str(block), "exec"), namespace)
+        exec(compile(dedent(block.text), str(block), "exec"), namespace)
     finally:
         compat.deactivate()
         ssc.stop(stopSparkContext=False)
