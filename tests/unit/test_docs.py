@@ -276,28 +276,9 @@ def anything(words: list[str]) -> None:
 
 
 OF_OTHERS = [
-    ".",
-    "cat",
-    "cd",
-    "cp",
-    "curl",
-    "git",
-    "grep",
-    "kill",
-    "ls",
-    "mkdir",
-    "mv",
-    "nc",
-    "pre-commit",
-    "pyspark",
-    "rm",
-    "sed",
-    "sleep",
-    "tail",
-    "touch",
-    "twine",
-    "venv-pack",
-]
+    ".", "cat", "cd", "cp", "curl", "git", "grep", "kill", "ls", "mkdir", "mv", "nc", "pre-commit", "pyspark", "rm",
+    "sed", "sleep", "tail", "touch", "twine", "venv-pack",
+]  # fmt: skip
 RULES: dict[str, Callable[[list[str]], None]] = {
     "make": make,
     "python": python,
