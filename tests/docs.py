@@ -13,14 +13,6 @@ PAGES = sorted(
     for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("examples/*.md")]
 )
 
-RUN_BY_OTHERS = {
-    "README.md": "tests/programs/test_pyspark_examples.py",  # and tests/unit/test_docs.py: it is the example
-    "docs/tutorial.md": "tests/programs/test_tutorial.py",
-    "docs/how-to/leave.md": "tests/programs/test_leave.py",
-    "docs/how-to/migrate.md": "tests/programs/test_migrate.py",
-}
-"""Pages whose code has a test of its own."""
-
 _FENCE = re.compile(r"^( *)(`{3,}|~{3,})[ \t]*(\w*)([^\n]*)\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
 

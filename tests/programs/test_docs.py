@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from operator import add, sub
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -19,10 +20,16 @@ from pyspark import SparkConf, SparkContext
 from dstreams import Minutes, StateSpec, StreamingContext, compat
 from dstreams._run.environment import Environment
 from dstreams.testing import StreamTest
-from tests.docs import PROJECT, RUN_BY_OTHERS, Block, blocks
+from tests.docs import PROJECT, Block, blocks
 
 pytestmark = pytest.mark.engine
 
+RUN_BY_OTHERS = {
+    "README.md": "tests/programs/test_pyspark_examples.py",  # and tests/unit/test_docs.py: it is the example
+    "docs/tutorial.md": "tests/programs/test_tutorial.py",
+    "docs/how-to/leave.md": "tests/programs/test_leave.py",
+    "docs/how-to/migrate.md": "tests/programs/test_migrate.py",
+}
 BEFORE_SPARK = "sc = SparkContext(conf=with_kafka("
 """How a fragment begins that has to come before the SparkContext; tests/engine/test_kafka.py has it in a process."""
 
@@ -88,7 +95,7 @@ def test_fragment(
     ssc = streaming()
     try:
         namespace = names(spark_context, ssc)
-        exec(compile(block.text, str(block), "exec"), namespace)
+        exec(compile(dedent(block.text), str(block), "exec"), namespace)
     finally:
         compat.deactivate()
         ssc.stop(stopSparkContext=False)

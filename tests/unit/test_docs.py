@@ -20,9 +20,10 @@ import re
 import shlex
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from functools import cache
+from textwrap import dedent
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,9 +31,9 @@ import pytest
 import yaml
 
 import dstreams
-from dstreams._compatibility import MODULES
+from dstreams import compat
 from dstreams.testing import StreamTest
-from tests.docs import PAGES, PROJECT, RUN_BY_OTHERS, Block, anchors, blocks, prose, text_of
+from tests.docs import PAGES, PROJECT, Block, anchors, blocks, prose, text_of
 
 # ---------------------------------------------------------------------- links
 
@@ -87,10 +88,10 @@ def test_each_block_has_a_language_with_a_rule() -> None:
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_python(block: Block) -> None:
-    tree = ast.parse(textwrap.dedent(block.text), str(block))
+    tree = ast.parse(dedent(block.text), str(block))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("dstreams", "pyspark.streaming")):
-            module = importlib.import_module(ours(node.module or ""))
+            module = imported(node.module or "")
             for name in node.names:
                 assert hasattr(module, name.name), f"{block}: {node.module} has no {name.name}"
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in OBJECTS:
@@ -105,9 +106,13 @@ OBJECTS = {
 }
 
 
-def ours(module: str) -> str:
-    """The module of this package that a program gets."""
-    return MODULES.get(module, module)
+def imported(module: str) -> ModuleType:
+    """What a program gets that imports a module under `python -m dstreams`."""
+    compat.activate()
+    try:
+        return importlib.import_module(module)
+    finally:
+        compat.deactivate()
 
 
 def test_the_first_program_is_the_example() -> None:
@@ -161,10 +166,7 @@ def of_text(page: str) -> Iterator[str]:
             yield command
 
 
-OTHERS = set(RUN_BY_OTHERS) - {"README.md"}
-COMMANDS = [
-    (str(block), command) for block in blocks("console") if block.page not in OTHERS for command in of_console(block)
-]
+COMMANDS = [(str(block), command) for block in blocks("console") for command in of_console(block)]
 COMMANDS += [(page, command) for page in PAGES if page != "CHANGELOG.md" for command in of_text(page)]
 
 
@@ -185,7 +187,7 @@ def commands_of(line: str) -> list[list[str]]:
     found: list[list[str]] = [[]]
     words = iter(lexer)
     for word in words:
-        if set(word) <= set("&;|"):
+        if set(word) <= set("&;|") or word in ("until", "while", "if", "do", "then", "done", "fi"):
             found.append([])
         elif set(word) <= set("<>"):
             next(words)
@@ -201,8 +203,9 @@ def targets() -> set[str]:
 
 @cache
 def variables() -> set[str]:
+    """Variables that the Makefile looks at."""
     text = (PROJECT / "Makefile").read_text()
-    return set().union(*re.findall(r"^([A-Z_]+)\s*[?:]?=|\$\((?:origin )?([A-Z_]+)[,)]", text, re.MULTILINE))
+    return {"PYTHON", "JAVA_HOME", *re.findall(r"\$\(([A-Z_]+)\)", text)}
 
 
 def make(words: list[str]) -> None:
@@ -236,16 +239,15 @@ def python(words: list[str]) -> None:
             assert all(re.search(rf"{option}\b", known) for option in options), f"{words}: {known}"
         elif words[2:]:
             program(words[2])
-    elif words[:2] in (["-m", "venv"], ["-m", "pip"]) or words[0] == "-c":
-        pass  # Python's own
-    else:
+    elif words[0] not in ("-m", "-c"):  # modules of others, and code
         program(words[0])
 
 
 def program(name: str) -> None:
     """A program that the reader has (app.py), or one of this project."""
-    assert name.endswith(".py") or name.isupper() or name == "PROGRAM.py", name
-    assert "/" not in name or (PROJECT / name).exists(), f"there is no {name}"
+    assert name.endswith(".py") or name.isupper(), name
+    folder = name.partition("/")[0]
+    assert not (PROJECT / folder).is_dir() or (PROJECT / name).exists(), f"there is no {name}"
 
 
 def pip(words: list[str]) -> None:
@@ -273,6 +275,10 @@ def anything(words: list[str]) -> None:
     """A program of others, of which this project has nothing to say."""
 
 
+OF_OTHERS = [
+    ".", "cat", "cd", "cp", "curl", "git", "grep", "kill", "ls", "mkdir", "mv", "nc", "pre-commit", "pyspark", "rm",
+    "sed", "sleep", "tail", "touch", "twine", "venv-pack",
+]  # fmt: skip
 RULES: dict[str, Callable[[list[str]], None]] = {
     "make": make,
     "python": python,
@@ -281,29 +287,7 @@ RULES: dict[str, Callable[[list[str]], None]] = {
     "pytest": files,
     "docker": files,
     "spark-submit": spark_submit,
-    **dict.fromkeys(
-        (
-            ".",
-            "cat",
-            "cd",
-            "cp",
-            "curl",
-            "git",
-            "kill",
-            "ls",
-            "mkdir",
-            "mv",
-            "nc",
-            "pre-commit",
-            "pyspark",
-            "rm",
-            "sed",
-            "sleep",
-            "tail",
-            "venv-pack",
-        ),
-        anything,
-    ),
+    **dict.fromkeys(OF_OTHERS, anything),
 }
 
 
