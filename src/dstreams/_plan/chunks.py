@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow as pa
 from pyspark import cloudpickle
 
+from dstreams._spark.rdd import CHUNK
+
 __all__ = [
-    "CHUNK",
     "ROUTED",
     "ChunkWriter",
     "Chunks",
@@ -31,8 +32,6 @@ __all__ = [
     "write_chunks",
 ]
 
-CHUNK = "chunk binary"
-"""Schema of a frame of chunks."""
 ROUTED = "part int, chunk binary"
 """Schema of chunks on their way through a shuffle, each with the partition it goes to."""
 

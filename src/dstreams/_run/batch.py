@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from dstreams._plan.placement import Placement
     from dstreams._run.exchange import Exchange
     from dstreams._run.source_logs import SourceLogs
-    from dstreams._sources.reader import Reader
     from dstreams._spark.rdd import Partitioner
+    from dstreams._spark.source import Reader
 
 __all__ = ["Batch", "BatchSide"]
 

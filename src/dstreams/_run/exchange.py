@@ -19,12 +19,11 @@ from dstreams._plan.graph import Missing, Node
 from dstreams._plan.stages import BatchInput
 from dstreams._run.frontier import Frontier
 from dstreams._run.layout import TICK, Layout, layout_of
-from dstreams._sources.reader import Offset, Reader
 from dstreams._spark.jvm import jvm_reason
 from dstreams._spark.plan import row_decoder
 from dstreams._spark.rdd import Cut
 from dstreams._spark.session import bucket_ids, private_session
-from dstreams._spark.source import reader_frame
+from dstreams._spark.source import Offset, Reader, reader_frame
 from dstreams._spark.stream import Stopped, start_stream
 from dstreams.errors import DStreamError
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dstreams._plan.compiler import Branch, Plan
     from dstreams._plan.graph import Node
-    from dstreams._sources.reader import Reader
+    from dstreams._spark.source import Reader
 
 __all__ = ["Frontier"]
 

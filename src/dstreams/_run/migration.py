@@ -20,10 +20,9 @@ from dstreams._plan.migrate import ENTRIES, Migrate
 from dstreams._plan.rebucket import join, read_slots, split
 from dstreams._plan.stages import KEEP
 from dstreams._run.stored_state import StoredState, places_of
-from dstreams._sources.reader import Offset, Reader
 from dstreams._spark.python_stage import transform_with_state
 from dstreams._spark.rdd import portable_hash
-from dstreams._spark.source import reader_frame
+from dstreams._spark.source import Offset, Reader, reader_frame
 from dstreams._spark.stream import start_stream
 from dstreams.errors import UpgradeError
 

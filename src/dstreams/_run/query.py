@@ -30,7 +30,6 @@ from dstreams._run.status import Status
 from dstreams._run.streaming_page import streaming_page
 from dstreams._run.waiting import Waiting
 from dstreams._sources.blocks import RateLimit
-from dstreams._sources.reader import Reader
 from dstreams._sources.receiver import ReceiverReader
 from dstreams._sources.source import DriverSource, NativeSource, Source
 from dstreams._sources.start import FRESH
@@ -40,7 +39,7 @@ from dstreams._spark.files import files_of
 from dstreams._spark.jvm import jvm_reason
 from dstreams._spark.loggers import BATCHES, SCHEDULER, STATE_SERVER, TRIGGER, set_level
 from dstreams._spark.session import Tabs, bucket_ids, private_session, temporary_checkpoint
-from dstreams._spark.source import reader_frame
+from dstreams._spark.source import Reader, reader_frame
 from dstreams._spark.stream import Stopped, start_stream
 from dstreams.errors import BatchError, CheckpointError, DStreamError, DStreamValueError
 

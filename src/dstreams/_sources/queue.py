@@ -10,10 +10,10 @@ from pyspark import RDD
 
 from dstreams._plan.chunks import dump_in_driver, write_chunk
 from dstreams._plan.worker_errors import exception_text, worker_traceback
-from dstreams._sources.reader import Offset, Reader
 from dstreams._sources.source import DriverSource
 from dstreams._sources.start import Start, count
 from dstreams._spark.rdd import Cut, chunk_rdd
+from dstreams._spark.source import Offset, Reader
 
 if TYPE_CHECKING:
     from pyspark import SparkContext

@@ -21,11 +21,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from dstreams._sources.blocks import Block, Collector, RateLimit, pickled
-from dstreams._sources.reader import Offset, Reader
 from dstreams._sources.source import DriverSource
 from dstreams._sources.start import Start, count
 from dstreams._sources.write_ahead import WriteAheadLog
 from dstreams._spark.rdd import Cut
+from dstreams._spark.source import Offset, Reader
 from dstreams.errors import CheckpointError
 
 if TYPE_CHECKING:

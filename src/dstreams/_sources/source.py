@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
-    from dstreams._sources.reader import Reader
     from dstreams._sources.start import Start
+    from dstreams._spark.source import Reader
 
 __all__ = ["DriverSource", "NativeSource", "Read", "Source"]
 

@@ -11,8 +11,8 @@ import pickle
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dstreams._sources.reader import Offset, Reader
 from dstreams._spark.rdd import Cut
+from dstreams._spark.source import Offset, Reader
 
 if TYPE_CHECKING:
     from dstreams._run.clock import Clock

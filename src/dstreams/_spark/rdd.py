@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 __all__ = [
-    "Cut", "EmptyRDD", "Partitioner", "PipelinedRDD", "ResultIterable", "binary_rdd", "chunk_rdd", "java_chunks",
-    "parts_of", "portable_hash", "rdd_of_chunks", "record_serializer",
+    "CHUNK", "Cut", "EmptyRDD", "Partitioner", "PipelinedRDD", "ResultIterable", "binary_rdd", "chunk_rdd",
+    "java_chunks", "parts_of", "portable_hash", "rdd_of_chunks", "record_serializer",
 ]  # fmt: skip
+
+CHUNK = "chunk binary"
+"""Schema of DataFrames whose rows are chunks."""
 
 
 class Cut(NamedTuple):

@@ -1,62 +1,87 @@
-"""A source of a streaming query that is an object of this process; Spark knows it by its interface ``Source``."""
+"""A source of a streaming query that is an object of the driver; Spark knows it by its interface ``Source``.
+
+Spark asks it on the query's own thread: where the next batch ends, what is in it. The answer is any RDD that the driver
+can name, so records that are in the driver's memory, and RDDs of the program, get into the plan without a process in
+between. Offsets are JSON in the query's offset log.
+"""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame, SparkSession
 
 from dstreams._spark.jvm import accept_calls, any_class, java
 from dstreams._spark.plan import frame_of, row_encoder, rows_of
-from dstreams._spark.rdd import Cut, java_chunks
+from dstreams._spark.rdd import CHUNK, Cut, java_chunks
 from dstreams._spark.stream import Stopped
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import RDD, SparkContext
 
-__all__ = ["reader_frame", "reader_of"]
+__all__ = ["Offset", "Reader", "reader_frame", "reader_of"]
 
 _SQL = "org.apache.spark.sql."
 Offset = Any
-"""What JSON can say."""
+"""What JSON can say: the position of a source after a batch."""
 
 
-class DriverReader(Protocol):
-    """What is asked of the object; see :class:`dstreams._sources.reader.Reader`."""
+class Reader(ABC):
+    """What is read, and how far.
+
+    Attributes
+    ----------
+    name : str
+        What plans and Spark's UI show.
+    schema : str
+        Schema of the rows; chunks of records unless :meth:`batch` gives DataFrames.
+    committed : JSON, optional
+        Where the last batch ended that earlier runs have committed; to be set before the query starts.
+    has_data : bool
+        Whether the batch that is made has a partition of this source.
+    records : int, optional
+        Number of records of that batch, for listeners; None where the source does not count them.
+    """
 
     name: str
-    schema: str
-    committed: Offset | None
-    has_data: bool
-    records: int | None
+    schema: str = CHUNK
+    committed: Offset | None = None
+    has_data: bool = False
+    records: int | None = None
 
-    def ready(self) -> None:
-        """Wait until the query may ask for the first time."""
+    def open(self) -> None:  # noqa: B027 - most have nothing to start
+        """Start what receives; called once, just before the query starts."""
 
+    def ready(self) -> None:  # noqa: B027 - only the tick has something to wait for
+        """Wait, on the query's thread, until the query may ask its sources for the first time."""
+
+    @abstractmethod
     def latest(self, previous: Offset | None) -> Offset | None:
-        """Where the next batch ends."""
+        """Where the batch ends that begins at `previous`, waiting for it if need be; None where nothing has come yet.
 
+        The same offset again means that there is nothing new.
+        """
+
+    @abstractmethod
     def batch(self, start: Offset | None, end: Offset) -> Cut | RDD[Any] | DataFrame | None:
-        """What is in a batch."""
+        """What is between two offsets: chunks, an RDD of records, a DataFrame of the schema; None for no partition."""
 
-    def commit(self, end: Offset) -> None:
-        """A batch is done."""
+    def commit(self, end: Offset) -> None:  # noqa: B027 - most keep nothing
+        """Note that the batch that ends there is done for good."""
 
-    def stop(self) -> None:
-        """The query has ended."""
-
-
-R = TypeVar("R", bound=DriverReader)
+    def stop(self) -> None:  # noqa: B027 - most have started nothing
+        """End what was opened; may be called more than once, and by any thread."""
 
 
 def reader_frame(
     session: SparkSession,
-    reader: DriverReader,
+    reader: Reader,
     due: Callable[[], Any] = lambda: True,
     failed: Callable[[Exception], None] | None = None,
 ) -> DataFrame:
@@ -85,7 +110,7 @@ def reader_frame(
     return frame_of(plan, session)
 
 
-def reader_of(leaf: JavaObject, readers: Iterable[R]) -> R | None:
+def reader_of(leaf: JavaObject, readers: Iterable[Reader]) -> Reader | None:
     """Reader that a leaf of a streaming plan stands for; None for a source of Spark's own."""
     if str(leaf.getClass().getSimpleName()) != "StreamingExecutionRelation":
         return None
@@ -93,7 +118,7 @@ def reader_of(leaf: JavaObject, readers: Iterable[R]) -> R | None:
     return next(reader for reader in readers if _number(reader) == number)
 
 
-def _number(reader: DriverReader) -> int:
+def _number(reader: Reader) -> int:
     """What tells a reader from others, also in the JVM, which does not give back the object that it was given."""
     return id(reader) & 0x7FFFFFFF
 
@@ -104,7 +129,7 @@ class _JavaSource:
     def __init__(
         self,
         session: SparkSession,
-        reader: DriverReader,
+        reader: Reader,
         due: Callable[[], Any],
         failed: Callable[[Exception], None] | None,
     ) -> None:

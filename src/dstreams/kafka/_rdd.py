@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 
-from dstreams._plan.chunks import CHUNK, ChunkWriter, StageFunction
+from dstreams._plan.chunks import ChunkWriter, StageFunction
 from dstreams._spark.python_stage import map_in_arrow
-from dstreams._spark.rdd import binary_rdd, parts_of, rdd_of_chunks
+from dstreams._spark.rdd import CHUNK, binary_rdd, parts_of, rdd_of_chunks
 from dstreams._spark.session import private_session
 from dstreams.errors import DStreamValueError
 from dstreams.kafka._cluster import KafkaCluster, check_jars

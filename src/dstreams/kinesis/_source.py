@@ -20,11 +20,11 @@ import pyarrow as pa
 
 from dstreams._plan.chunks import read_chunks
 from dstreams._sources.blocks import pickled
-from dstreams._sources.reader import Offset, Reader
 from dstreams._sources.receiver import MAX_WAITING_BYTES, cut
 from dstreams._sources.source import DriverSource
 from dstreams._sources.start import Start
 from dstreams._spark.rdd import Cut
+from dstreams._spark.source import Offset, Reader
 from dstreams.errors import DStreamStateError
 
 if TYPE_CHECKING:
