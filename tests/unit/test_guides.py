@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyspark
+import pytest
 from pyspark.sql import Row
-from pyspark.sql.streaming.tws_tester import TwsTester
 
 from dstreams import DStream, StreamingContext
 from dstreams.dstream import MapWithStateDStream
@@ -46,7 +47,10 @@ def lines(code: str) -> list[str]:
     return [line.strip() for line in code.strip().splitlines()]
 
 
+@pytest.mark.skipif(pyspark.__version__ < "4.3", reason="Spark's tester of StatefulProcessors came with 4.3")
 def test_state_with_a_timer() -> None:
+    from pyspark.sql.streaming.tws_tester import TwsTester
+
     names: dict[str, object] = {"__name__": "guide"}
     for wanted in ("class Update", "class Visits"):
         exec(next(block for block in blocks(LEAVE, "python") if wanted in block), names)
