@@ -25,13 +25,13 @@ from tests.docs import PROJECT, Block, blocks
 pytestmark = pytest.mark.engine
 
 RUN_BY_OTHERS = {
-    "README.md": "tests/programs/test_pyspark_examples.py",  # and tests/unit/test_docs.py: it is the example
+    "README.md": "tests/programs/test_running.py",  # test_main_job runs the example that it is
     "docs/tutorial.md": "tests/programs/test_tutorial.py",
     "docs/how-to/leave.md": "tests/programs/test_leave.py",
     "docs/how-to/migrate.md": "tests/programs/test_migrate.py",
 }
 BEFORE_SPARK = "sc = SparkContext(conf=with_kafka("
-"""How a fragment begins that has to come before the SparkContext; tests/engine/test_kafka.py has it in a process."""
+"""How a fragment begins that has to come before the SparkContext; `with_kafka` has tests of its own."""
 
 FRAGMENTS = [block for block in blocks("python") if block.page not in RUN_BY_OTHERS]
 
