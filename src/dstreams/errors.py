@@ -108,12 +108,11 @@ class CheckpointError(DStreamError, RuntimeError):
         """The directory is one of the engine that PySpark ships."""
         return cls(
             f"{directory} is a checkpoint directory of the old engine (pyspark.streaming): its program is a graph of "
-            "objects of the JVM, and its state is in RDDs whose data only that graph can find, so neither can be "
-            "carried over. To go on with the state: run the old program once more with an output that saves it, "
-            'stream.foreachRDD(lambda rdd: rdd.saveAsPickleFile("state")), stop it gracefully, and start this '
-            'program on a new directory with updateStateByKey(f, initialRDD=sc.pickleFile("state")), or '
-            "StateSpec.initialState for mapWithState. Windows fill again by themselves. Give the new directory's name "
-            "to getOrCreate; nothing was changed in this one."
+            "objects of the JVM, which cannot be gone on with. Its state can: save it as docs/how-to/migrate.md shows "
+            "(from an output that has all keys, or from the RDDs in this directory), and start this program on a new "
+            'directory with updateStateByKey(f, initialRDD=sc.pickleFile("state")), or StateSpec.initialState for '
+            "mapWithState. Windows fill again by themselves. Give the new directory's name to getOrCreate; nothing was "
+            "changed in this one."
         )
 
     @classmethod

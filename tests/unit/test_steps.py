@@ -40,6 +40,17 @@ def due(before: int, now: int, slide: int) -> bool:
     return any(time % slide == 0 for time in range(before + 1, now + 1))
 
 
+def span(before: int, now: int, window: int, slide: int) -> tuple[int, int]:
+    """After which time, and until which, a batch is in the window that is due.
+
+    It ends at the last of the slides that were crossed, and begins where its own length says or, if that is earlier,
+    where the last window before ended; windows with gaps keep their gaps.
+    """
+    crossed = [time for time in range(before + 1, now + 1) if time % slide == 0]
+    end = crossed[-1]
+    return (end - window if window < slide else min(end - window, crossed[0] - slide)), end
+
+
 def times(rng: random.Random, batches: int) -> list[int]:
     """Batch times, some of which are late by a few intervals, and some by many."""
     now, found = 0, []
@@ -278,7 +289,7 @@ def test_window_against_a_list(seed: int, window: int, slide: int, parent: int) 
         if rng.random() < 0.1:
             bucket.run(now, ["lost"], worker=rng.randrange(3), commit=False)
         out = bucket.run(now, records, worker=rng.randrange(3))
-        assert out == (in_window(history, now - window, now) if due(before, now, slide) else [])
+        assert out == (in_window(history, *span(before, now, window, slide)) if due(before, now, slide) else [])
         before = now
 
 
@@ -396,14 +407,28 @@ def test_lists_are_extended_in_place_without_harm() -> None:
                    [3, 4, 5, 6], [4, 5, 6], [5, 6], [6], [], []]  # fmt: skip
 
 
-def test_a_late_batch_that_jumps_over_the_whole_window_leaves_nothing_behind() -> None:
-    # 3 is not a multiple of the slide; when the next one is due, its data have left the window already.
+def test_windows_that_follow_each_other_have_each_batch_once() -> None:
+    """Also where a batch is late: what it took is in the next window."""
+    plain, reduced = OneBucket(Window(4, 4, 2)), OneBucket(sums(None, 4, 4, 2))
+    out = []
+    for now in (2, 6, 8, 14, 16):  # 4 and 12 are jumped over
+        out.append((now, plain.run(now, [now]), dict(reduced.run(now, [("k", now)])).get("k")))
+    assert out == [(2, [], None), (6, [2], 2), (8, [6, 8], 14), (14, [], None), (16, [14, 16], 30)]
+
+
+def test_no_batch_is_lost_where_a_late_one_jumps_over_several_windows() -> None:
+    bucket = OneBucket(Window(4, 4, 2))
+    assert [bucket.run(now, [now]) for now in (2, 8, 10, 26, 28)] == [[], [2, 8], [], [10], [26, 28]]
+
+
+def test_what_came_and_left_between_two_results_is_in_the_later_one() -> None:
+    # 3 is not a multiple of the slide; when the next one is due, its data are older than the window.
     bucket = OneBucket(sums(None, 10, 2, 1))
     bucket.run(2, [A])
     bucket.run(3, [B, ("a", 10)])
-    assert bucket.run(14) == [("a", 0)]
+    assert dict(bucket.run(14)) == {"a": 10, "b": B[1]}
     for now in (16, 26, 36):
-        assert bucket.run(now) == [("a", 0)]
+        assert dict(bucket.run(now)) == {"a": 0, "b": 0}
 
 
 def test_a_late_batch_takes_off_only_what_was_added() -> None:
@@ -416,19 +441,24 @@ def test_a_late_batch_takes_off_only_what_was_added() -> None:
     bucket = OneBucket(ReducedWindow(operator.add, subtract, None, 10, 2, 1))
     bucket.run(2, [("k", (2,))])
     bucket.run(3, [("k", (3,))])
-    assert bucket.run(14, [("k", (14,))]) == [("k", (14,))]
-    assert taken == [(2,)]
+    assert bucket.run(14, [("k", (14,))]) == [("k", (3, 14))]
+    assert bucket.run(16) == [("k", (14,))]
+    assert taken == [(2,), (3,)]
 
 
 def model_of_reduced(
-    history: Batches, dues: list[int], keep: Callable[[tuple[str, int]], bool] | None, window: int, slide: int
+    history: Batches,
+    spans: list[tuple[int, int]],
+    keep: Callable[[tuple[str, int]], bool] | None,
+    window: int,
+    slide: int,
 ) -> dict[str, int]:
-    """Sums by key at the last of the times `dues`, windows recomputed from scratch."""
+    """Sums by key in the last of the windows, each recomputed from scratch."""
     known: dict[str, None] = {}
     values: dict[str, int] = {}
-    for now in dues:
+    for start, end in spans:
         inside: dict[str, int] = {}
-        for key, value in in_window(history, now - window, now):
+        for key, value in in_window(history, start, end):
             inside[key] = inside.get(key, 0) + value
         if window >= 5 * slide:
             known.update(dict.fromkeys(inside))
@@ -448,17 +478,17 @@ def test_reduced_window_against_sums(seed: int, keep: Any, window: int, slide: i
     rng = random.Random(seed)
     bucket = OneBucket(sums(keep, window, slide, parent), workers=3)
     history: Batches = []
-    dues: list[int] = []
+    spans: list[tuple[int, int]] = []
     before = 0
     for now in times(rng, 50):
         records = some_pairs(rng) if due(before, now, parent) else []
         records = list({key: (key, value) for key, value in records}.values())  # reduced by key already
         history.append((now, records))
         if due(before, now, slide):
-            dues.append(now)
+            spans.append(span(before, now, window, slide))
             out = played(bucket, rng, now, records) if due(before, now, parent) and window else bucket.run(now)
             assert len(out) == len(dict(out))
-            assert dict(out) == model_of_reduced(history, dues, keep, window, slide)
+            assert dict(out) == model_of_reduced(history, spans, keep, window, slide)
         else:
             assert bucket.run(now, records, worker=rng.randrange(3)) == []
         assert len(bucket.pages.committed) < window + slide + 10, "what has left the window is dropped"

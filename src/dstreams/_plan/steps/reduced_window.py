@@ -57,35 +57,33 @@ class ReducedWindow(Step):
                 bucket.add(time.now_ms, write_chunk(fresh), len(fresh))
         if not time.due(self._slide_ms):
             return Chunks([])
-        start = time.now_ms - self._window_ms
+        start, end = time.window(self._window_ms, self._slide_ms)
         if self._window_ms < _INCREMENTAL * self._slide_ms:
             if bucket.header is not None:  # until now the window had more slides, and a result that is not kept up now
                 bucket.drop(lambda entry: type(entry.label) is not int)
                 bucket.header = None
-            values = self._reduced(bucket, start, time.now_ms)
+            values = self._reduced(bucket, start, end)
             self._filter(values, list(values))
             out = Chunks.of(values.items())
         else:
             state = KeyedState(bucket)
-            put, removed = self._slide(bucket, state.values, time.now_ms)
+            put, removed = self._slide(bucket, state.values, start, end)
             out = Chunks.of(state.values.items())
             state.save(put, removed)
-            bucket.header = time.now_ms if bucket.entries else None
+            bucket.header = end if bucket.entries else None
         bucket.drop(lambda entry: type(entry.label) is int and entry.label <= start)
         return out
 
-    def _slide(self, bucket: Bucket, values: dict[Any, Any], now: int) -> tuple[list[Any], list[Any]]:
+    def _slide(self, bucket: Bucket, values: dict[Any, Any], start: int, end: int) -> tuple[list[Any], list[Any]]:
         """Take off what has left the window since the last result, and add what has come."""
-        start = now - self._window_ms
         last = start if bucket.header is None else bucket.header
         touched: dict[Any, None] = {}
-        # Everything that is stored until the last result is in it, however long the window was then. A late batch
-        # may jump over data that come and leave between two results: they are never added.
+        # Everything that is stored until the last result is in it, however long the window was then.
         for key, old in self._reduced(bucket, 0, min(start, last)).items():
             if key in values and old is not None:
                 values[key] = self._call(self._inverse, "the inverse function raised", key, values[key], old)
                 touched[key] = None
-        for key, new in self._reduced(bucket, max(start, last), now).items():
+        for key, new in self._reduced(bucket, max(start, last), end).items():
             if key in values:
                 new = self._call(self._function, "the reduce function raised", key, values[key], new)
             values[key] = new

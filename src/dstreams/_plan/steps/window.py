@@ -32,16 +32,20 @@ class Window(Step):
 
     def run(self, bucket: Bucket, records: Iterable[Any], time: BatchTime) -> Chunks:
         """Store the batch's records; give all of the window where the slide is due, oldest first."""
-        start = time.now_ms - self._window_ms
+        start, end = time.window(self._window_ms, self._slide_ms)
+        due = time.due(self._slide_ms)
+        expired = start if due else time.expired(self._window_ms, self._slide_ms)
         kept: dict[bytes, list[bytes]] = bucket.cached or {}
         if time.due(self._parent_slide_ms) and self._window_ms > 0:
             fresh = Chunks.of(records).chunks
             if fresh:
                 data = pickle.dumps(fresh, pickle.HIGHEST_PROTOCOL)
                 kept[bucket.add(time.now_ms, data, len(fresh)).token] = fresh
-        bucket.drop(lambda entry: entry.label <= start)  # type: ignore[operator]
+        bucket.drop(lambda entry: entry.label <= expired)  # type: ignore[operator]
         window: list[bytes] = []
-        for entry in bucket.entries if time.due(self._slide_ms) else ():
+        for entry in bucket.entries if due else ():
+            if entry.label > end:  # type: ignore[operator]
+                continue
             if entry.token not in kept:
                 kept[entry.token] = pickle.loads(bucket.read(entry))
             window += kept[entry.token]
