@@ -60,6 +60,7 @@ test-cluster: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) ## run all tests on a 
 # In an environment of its own below .venvs. V is Spark's version; PYTHON, JAVA_HOME and ARGS may be given too.
 test-spark: ## run the same tests as `make test` on another Spark: V=4.1 [PYTHON=python3.10] [JAVA_HOME=...]
 	$(if $(V),,$(error say which Spark, for example: make test-spark V=4.1))
+	$(if $(filter 4.1%,$(V)),@test -d .jars/connector-4.1.1 || $(PYTHON) tools/fetch_jars.py connector-4.1.1)
 	@version=$$($(PYTHON) -c 'import sys; print("py%d.%d" % sys.version_info[:2])') && $(MAKE) --no-print-directory test \
 		VENV=.venvs/spark-$(V)-$$version BOOTSTRAP_ARGS="$(BOOTSTRAP_ARGS) --spark $(V)"
 

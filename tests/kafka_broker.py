@@ -13,11 +13,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pyspark
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 JARS = Path(__file__).resolve().parent.parent / ".jars"
-CONNECTOR = JARS / "connector"
+CONNECTOR = max(JARS.glob(f"connector-{pyspark.__version__[:3]}.*"), default=JARS / "connector")
+"""Of this Spark's own version where it has been fetched; that of the newest runs on others too, but not on 4.1."""
 USER, PASSWORD = "alice", "open-sesame-1"
 
 _SETTINGS = """

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Fetch the jars that tests need, from Maven Central: what tools/jars/NAME.xml lists goes to .jars/NAME.
 
-    tools/fetch_jars.py NAME ...
+    tools/fetch_jars.py NAME[-SPARK] ...
+
+With a version of Spark (connector-4.1.1) it is that one's, and has a folder of its own.
 
 Called by `make jars`. Uses Maven, which is installed from the system's packages where there is none.
 """
@@ -40,10 +42,12 @@ def main(names: list[str]) -> None:
     """Fetch these, anew."""
     program = maven()
     for name in names:
-        pom, target = POMS / f"{name}.xml", TARGET / name
+        kind, _, spark = name.partition("-")
+        pom, target = POMS / f"{kind}.xml", TARGET / name
         shutil.rmtree(target, ignore_errors=True)
         print(f"[jars] fetching .jars/{name}", flush=True)
         command = [program, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={target}"]
+        command += [f"-Dspark.version={spark}"] if spark else []
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             shutil.rmtree(target, ignore_errors=True)

@@ -40,8 +40,8 @@ class BatchTime:
         """Times after which, and until which, a batch is in the window that is due in this one.
 
         The window ends with the last multiple of the slide that was crossed. In a late batch that lies before its own
-        time, and what it took is in the next window. Of slides that were jumped over it has what they would have had, so
-        that windows which follow each other without a gap have each batch once.
+        time, and what it took is in the next window. Of slides that were jumped over it has what they would have had,
+        so that windows which follow each other without a gap have each batch once.
 
         Parameters
         ----------
