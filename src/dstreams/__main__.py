@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import runpy
+import shlex
 import sys
 
-USAGE = """usage: python -m dstreams PROGRAM.py [ARGUMENT ...]
+USAGE = """usage: python -m dstreams [--conf NAME=VALUE ...] PROGRAM.py [ARGUMENT ...]
        python -m dstreams check PATH ... [--json]
        python -m dstreams checkpoint DIR [--json | --repartition N]
        python -m dstreams warm-up
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> int:
     Parameters
     ----------
     arguments : list of str
-        Path of the program and its arguments, or ``check``, ``checkpoint`` or ``warm-up`` and what follows it.
+        Settings of Spark (``--conf NAME=VALUE``), the path of the program and its arguments; or ``check``,
+        ``checkpoint`` or ``warm-up`` and what follows it.
 
     Returns
     -------
@@ -39,7 +41,14 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
+    settings = []
+    while len(arguments) > 2 and arguments[0] == "--conf":
+        settings += arguments[:2]
+        arguments = arguments[2:]
     program = arguments[0]
+    if problem := _wrong(settings) or ("--conf needs NAME=VALUE, and a program" if program == "--conf" else ""):
+        print(f"dstreams: {problem}", file=sys.stderr)
+        return 2
     if not os.path.isfile(program):
         if program == "check":
             from dstreams._check.command import command as check
@@ -62,6 +71,9 @@ def main(arguments: list[str]) -> int:
     from dstreams._run.workers import use_this_python
     from dstreams._spark.gateway import around_launch
 
+    if settings:
+        submit = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
+        os.environ["PYSPARK_SUBMIT_ARGS"] = f"{shlex.join(settings)} {submit}"
     use_this_python()
     around_launch(launching)
     compat.activate()
@@ -74,6 +86,16 @@ def main(arguments: list[str]) -> int:
             print(f"dstreams: {program}: {TABLE['Python 2'].sentence}", file=sys.stderr)
         raise
     return 0
+
+
+def _wrong(settings: list[str]) -> str:
+    """What is wrong with settings of the command line; empty if nothing is."""
+    for text in settings[1::2]:
+        if not text.partition("=")[2] or not text.startswith("spark."):
+            return f"--conf needs NAME=VALUE with a name that begins with spark., got {text}"
+    if settings and "PYSPARK_GATEWAY_PORT" in os.environ:
+        return "under spark-submit, which has made the JVM, --conf is an option of spark-submit itself"
+    return ""
 
 
 if __name__ == "__main__":

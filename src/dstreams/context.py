@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import inspect
+import logging
 import os
 import threading
 import time
@@ -11,6 +12,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NoReturn, TypeVar
 
 from pyspark import RDD, SparkConf, SparkContext, StorageLevel
@@ -32,7 +34,7 @@ from dstreams._run.logs import show_logs
 from dstreams._run.nodes import wait_for_executors
 from dstreams._run.program import Program, describe, pickle_graph, read_graph
 from dstreams._run.progress import ListenerBus
-from dstreams._run.query import Query, plan_context
+from dstreams._run.query import UPGRADE_ADVICE, Query, plan_context
 from dstreams._run.recovery import Recovery
 from dstreams._run.signals import Signals
 from dstreams._run.status import Status
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from dstreams.receiver import Receiver
 
 __all__ = ["StreamingContext"]
+
+log = logging.getLogger("dstreams")
 
 T = TypeVar("T")
 
@@ -122,6 +126,7 @@ class StreamingContext:
         self._checkpoint: str | None = None
         self._saved = StreamingContext._predecessor
         self._payload: bytes | None = None
+        self._restored: tuple[Program, Callable[..., Any]] | None = None
         self._script = call_site().partition(":")[0]
         # State stays in as many partitions as the first run has given it, whatever machine this one has.
         if self._saved is None:
@@ -498,6 +503,7 @@ class StreamingContext:
             with cls._going_on_with(program):
                 ssc = cls(sc or SparkContext(conf=program.spark_conf()), Milliseconds(program.interval_ms))
             ssc._builder.graph, ssc._builder.restored = graph, True
+            ssc._restored = program, setupFunc
             ssc._payload, ssc._remember_ms = payload, program.remember_ms
             ssc.checkpoint(path)
         ssc._script = script
@@ -551,6 +557,8 @@ class StreamingContext:
                 if is_stopped(self._sc):
                     raise DStreamStateError("The SparkContext of this StreamingContext has been stopped.")
                 show_logs(self._sc)
+                if self._restored is not None:
+                    self._log_restored(self._restored)
                 self._environment.begin(self._builder.graph)
                 checkpoint = self._checkpoint_directory()
                 self._query = Query(
@@ -575,6 +583,19 @@ class StreamingContext:
             self._sc,
         )
         self._signals.install()
+
+    def _log_restored(self, restored: tuple[Program, Callable[..., Any]]) -> None:
+        """Say that the saved program goes on, and whether its file has changed since."""
+        program, function = restored
+        saved = datetime.fromtimestamp(program.written_ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
+        log.info(
+            "restored: the program that was saved in %s at %s goes on, with its arguments of then; %s was not called",
+            self._checkpoint, saved, getattr(function, "__name__", "the setup function"),
+        )  # fmt: skip
+        code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+        with suppress(OSError):
+            if code is not None and os.path.getmtime(code.co_filename) * 1000 > program.written_ms:
+                log.warning("%s is newer than the saved program: %s", program.script, UPGRADE_ADVICE)
 
     def awaitTermination(self, timeout: float | None = None) -> None:
         """Wait until the context is stopped, or raise the error of a batch that failed.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 import traceback
 
 import pytest
@@ -277,3 +279,23 @@ def test_streams_of_different_intervals_and_contexts(streaming):
         a.union(c)
     with pytest.raises(DStreamValueError, match="Some of the DStreams have different contexts"):
         one.union(a, c)
+
+
+def test_a_batch_that_is_cancelled_is_no_error_in_the_log(streaming, spark_context, monkeypatch, caplog):
+    """PySpark cancels all jobs at Ctrl-C; who waits for the end is told all the same."""
+    monkeypatch.setattr(logging.getLogger("dstreams"), "propagate", True)
+    caplog.set_level(logging.INFO, "dstreams")
+    ssc = streaming()
+
+    def wait(record):
+        time.sleep(100)
+
+    def run(rdd):
+        threading.Timer(2, spark_context.cancelAllJobs).start()
+        rdd.foreach(wait)
+
+    ssc.queueStream([[1]]).foreachRDD(run)
+    ssc.start()
+    assert "cancelled as part of cancellation of all jobs" in str(error_of(ssc))
+    assert "the batch that ran was cancelled, with all jobs of the SparkContext" in caplog.messages
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

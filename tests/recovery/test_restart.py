@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import time
 from operator import add, sub
 from pathlib import Path
@@ -267,3 +269,52 @@ def test_an_update_function_that_raises_tears_no_state(spark_context, tmp_path):
     assert [records for _, records in collected["raising/state"]][1:3] == [
         [("a", 3), ("b", 1)], [("a", 3), ("b", 1)],
     ]  # fmt: skip
+
+
+JOB = """
+import os
+from dstreams import StreamingContext
+from tests.harness import attach
+
+def total(new, old):
+    if os.path.exists(POISON):
+        raise ValueError("a poisoned record")
+    return sum(new) + (old or 0)
+
+def setup():
+    ssc = StreamingContext(SC, 1)
+    attach({"state": ssc.queueStream([[("a", 1)]] * 9).updateStateByKey(total)}, "says so")
+    return ssc
+"""
+
+
+def test_a_restored_program_says_that_it_is_one(spark_context, tmp_path, monkeypatch, caplog):
+    """And when it fails, that a mended file alone changes nothing; an upgrade says what it goes on with."""
+    monkeypatch.setattr(logging.getLogger("dstreams"), "propagate", True)
+    caplog.set_level(logging.INFO, "dstreams")
+    script, poison, checkpoint = tmp_path / "job.py", tmp_path / "poison", str(tmp_path / "checkpoint")
+    script.write_text(JOB)
+    job: dict[str, Any] = {"__name__": "job", "POISON": str(poison), "SC": spark_context}
+    exec(compile(JOB, str(script), "exec"), job)
+    run_for(StreamingContext.getOrCreate(checkpoint, job["setup"]), 1)
+    assert not any("restored" in message for message in caplog.messages)
+
+    os.utime(script, (time.time() + 60,) * 2)
+    poison.touch()
+    ssc = StreamingContext.getOrCreate(checkpoint, job["setup"])
+    ssc.start()
+    with pytest.raises(ValueError, match="a poisoned record"):
+        ssc.awaitTermination(200)
+    ssc.stop(stopSparkContext=False)
+    said = "\n".join(caplog.messages)
+    assert f"restored: the program that was saved in {checkpoint_name(checkpoint)} at 20" in said
+    assert "setup was not called" in said and "job.py is newer than the saved program: changed code takes" in said
+    assert "the next start runs it again" in said and "it is the program as it was saved: changed code takes" in said
+
+    poison.unlink()
+    run_for(StreamingContext.getOrCreate(checkpoint, job["setup"], upgrade=True), 1)
+    assert "upgraded: goes on with: queueStream, updateStateByKey of queueStream" in caplog.text
+
+
+def checkpoint_name(path: str) -> str:
+    return f"file:{path}"

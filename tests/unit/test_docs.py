@@ -232,7 +232,9 @@ def subcommands() -> set[str]:
 
 
 def python(words: list[str]) -> None:
-    if words[:2] == ["-m", "dstreams"]:
+    if words[:3] == ["-m", "dstreams", "--conf"]:
+        python(["-m", "dstreams", *words[4:]])
+    elif words[:2] == ["-m", "dstreams"]:
         if words[2:] and words[2] in subcommands():
             options = [word.partition("=")[0] for word in words[3:] if word.startswith("--")]
             known = help_of(words[2]) if options else ""

@@ -172,7 +172,7 @@ def test_exit_codes_of_the_program(program: Path) -> None:
 def test_help(option: str) -> None:
     done = python("-m", "dstreams", option)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, USAGE, "")
-    assert done.stdout.startswith("usage: python -m dstreams PROGRAM.py")
+    assert done.stdout.startswith("usage: python -m dstreams [--conf NAME=VALUE ...] PROGRAM.py")
 
 
 def test_usage_without_arguments() -> None:
@@ -185,3 +185,25 @@ def test_a_program_that_does_not_exist(tmp_path: Path) -> None:
     done = python("-m", "dstreams", str(tmp_path / "nothing.py"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == f"dstreams: no such program: {tmp_path / 'nothing.py'}"
+
+
+def test_settings_come_before_the_program(tmp_path: Path) -> None:
+    program = tmp_path / "app.py"
+    program.write_text("import os, sys; print(os.environ['PYSPARK_SUBMIT_ARGS']); print(sys.argv[1:])")
+    setting = ["--conf", "spark.x=a b", "--conf", "spark.y=1"]
+    done = python("-m", "dstreams", *setting, str(program), "--conf", "z")
+    assert done.stdout.splitlines() == ["--conf 'spark.x=a b' --conf spark.y=1 pyspark-shell", "['--conf', 'z']"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--conf"], "--conf needs NAME=VALUE, and a program"),
+        (["--conf", "spark.x=1"], "--conf needs NAME=VALUE, and a program"),
+        (["--conf", "spark.x", "app.py"], "--conf needs NAME=VALUE with a name that begins with spark., got spark.x"),
+        (["--conf", "x=1", "app.py"], "--conf needs NAME=VALUE with a name that begins with spark., got x=1"),
+    ],
+)
+def test_wrong_settings(arguments: list[str], said: str) -> None:
+    done = python("-m", "dstreams", *arguments)
+    assert (done.returncode, done.stderr) == (2, f"dstreams: {said}\n")

@@ -72,6 +72,13 @@ _ENDS = (
     "the batch is not committed, and the next start runs it again, since the program waits in awaitTermination "
     f"({FAILED_OUTPUT}=continue goes on with the next batch)"
 )
+_AGAIN = "the batch is not committed, and the next start runs it again"
+UPGRADE_ADVICE = (
+    "changed code takes effect when the program is started once with getOrCreate(..., upgrade=True), or with "
+    "--conf spark.streaming.dstreams.upgrade=true"
+)
+_CANCELLED = "cancelled as part of cancellation of all jobs"
+"""In the error of a batch at Ctrl-C, which PySpark answers by cancelling what runs."""
 _GOES_ON = (
     "the program goes on with the next batch, and awaitTermination raises the error when it is called "
     f"({FAILED_OUTPUT}=stop ends the program, and the next start runs the batch again)"
@@ -169,6 +176,7 @@ class Query:
         self._awaited = False
         self._pending_ms: int | None = None
         self._on_failure = _on_failure(sc)
+        self._restored = builder.restored
         self._graceful_seconds = _graceful_seconds(sc)
         self._backpressure = backpressure_of(settings(sc).get, interval_ms)
         self._estimators: dict[int, tuple[RateLimit, RateEstimator]] = {}
@@ -424,15 +432,25 @@ class Query:
         if self._cancelled:
             return
         error = self._explained(error)
-        log.error("%s: %s", type(error).__name__, error)
-        if self._checkpoint is not None and ends is not None:
-            advice = _ENDS if ends else _GOES_ON
-            log.error("%s", advice)
-            if hasattr(error, "add_note"):  # since Python 3.11
-                error.add_note(advice)
+        if _CANCELLED in str(error):
+            log.info("the batch that ran was cancelled, with all jobs of the SparkContext")
+        else:
+            self._log_failure(error, ends)
         with self._changed:
             self._error = error
             self._changed.notify_all()
+
+    def _log_failure(self, error: BaseException, ends: bool | None) -> None:
+        log.error("%s: %s", type(error).__name__, error)
+        if self._checkpoint is None or isinstance(error, CheckpointError):
+            return
+        advice = [_AGAIN if ends is None else _ENDS if ends else _GOES_ON]
+        if self._restored:
+            advice.append(f"it is the program as it was saved: {UPGRADE_ADVICE}")
+        for text in advice:
+            log.error("%s", text)
+            if hasattr(error, "add_note"):  # since Python 3.11
+                error.add_note(text)
 
     def _explained(self, error: BaseException) -> BaseException:
         """Let the source whose failure it is say what to do."""

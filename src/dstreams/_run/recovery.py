@@ -191,6 +191,7 @@ class Recovery:
             for folder in ("", *map(exchange_folder, range(1, len(self._saved.layouts)))):
                 move_names(self._files, folder, self._saved.root, self._files.root)
         upgrade = Upgrade(self._sc, self._files, self._saved, program, self.position) if self.position else None
+        changed = (self._saved.written_ms, self._saved.root) != (program.written_ms, self._files.root)
         if upgrade is not None and upgrade.needed():
             upgrade.check()
             run = self._runs.following()
@@ -199,9 +200,11 @@ class Recovery:
             self._ownership.check()
             self._runs.switch(run)
             self._files = files
-        elif upgrade is None or (self._saved.written_ms, self._saved.root) != (program.written_ms, self._files.root):
+        elif upgrade is None or changed:
             # New code for the same plan, or a new place.
             save_program(self._files, program, self._payload)
+        if program.written_ms != self._saved.written_ms:
+            _log_upgrade(self._saved, program)
         return self._files.root
 
     def _begin_anew(self, program: Program) -> None:
@@ -289,3 +292,14 @@ def _up_to(ms: int | None) -> str:
 
 def _offset(line: str | None) -> Any:
     return None if line is None else json.loads(line)
+
+
+def _log_upgrade(saved: Program, program: Program) -> None:
+    """Say what a program has taken over from the one before."""
+    before, now = ([operation.id for operation in each.operations] for each in (saved, program))
+    parts = {
+        "goes on with": [id for id in now if id in before],
+        "new": [id for id in now if id not in before],
+        "no longer there": [id for id in before if id not in now],
+    }
+    log.info("upgraded: %s", "; ".join(f"{what}: {', '.join(ids)}" for what, ids in parts.items() if ids))

@@ -113,7 +113,7 @@ class ManualEnvironment(Environment):
         for output in self.outputs:
             hint = output.hint.rpartition(".")[2]
             base = self.named.get(output.number) or (hint if hint.isidentifier() else output.op)
-            names[_unique(base, names, " ")] = output
+            names[_unique(base, names)] = output
         return names
 
     def _names(self, sources: list[Node]) -> dict[Node, str]:
@@ -133,11 +133,11 @@ class ManualEnvironment(Environment):
             source = node.source
             if node in named or source is None or (source.logical and not isinstance(source, FedSource)):
                 continue
-            named[node] = _unique(node.name or node.op, named.values(), "_")
+            named[node] = _unique(node.name or node.op, named.values())
         return named
 
 
-def _unique(base: str, taken: Collection[str], separator: str) -> str:
+def _unique(base: str, taken: Collection[str]) -> str:
     """Name that is not taken: `base`, or with the first number that makes it another."""
-    numbered = (f"{base}{separator}{number}" for number in count(2))
+    numbered = (f"{base}_{number}" for number in count(2))
     return next(name for name in chain([base], numbered) if name not in taken)

@@ -13,7 +13,7 @@ class BatchResult(Mapping[str, "list[Any] | None"]):
     """Records of each output of one batch, by the output's name or its number.
 
     A name is that of the stream in the dict that the program returned, of the function given to ``foreachRDD``, or of
-    the operation (``"pprint"``); where several outputs would have the same, ``"pprint 2"`` is the second of them.
+    the operation (``"pprint"``); where several outputs would have the same, ``"pprint_2"`` is the second of them.
 
     Parameters
     ----------
@@ -32,8 +32,11 @@ class BatchResult(Mapping[str, "list[Any] | None"]):
         if isinstance(output, int):
             return list(self._records.values())[output]
         if output not in self._records:
-            raise KeyError(f"no output {output!r}; the program has: {', '.join(map(repr, self._records))}")
+            raise KeyError(self._no(output))
         return self._records[output]
+
+    def _no(self, output: str) -> str:
+        return f"no output {output!r}; the program has: {', '.join(map(repr, self._records))}"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._records)
@@ -72,7 +75,9 @@ class BatchResult(Mapping[str, "list[Any] | None"]):
 
     def _compare(self, output: str | int, expected: Sequence[Any] | None) -> str:
         name = list(self)[output] if isinstance(output, int) else output
-        found = self[output]
+        if name not in self._records:
+            return self._no(name)
+        found = self[name]
         if found is None or expected is None:
             if found is expected:
                 return ""
