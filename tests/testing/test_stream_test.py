@@ -153,7 +153,7 @@ def test_a_slow_window_and_functions_with_names(stream_test):
     first = run.batch(["a"])
     assert list(first) == ["save", "save_2", "foreachRDD"]
     assert (first["save"], first["save_2"]) == (["a"], None)
-    with pytest.raises(AssertionError, match="save 2 was not called: its stream has no RDD"):
+    with pytest.raises(AssertionError, match="save_2 was not called: its stream has no RDD"):
         first.expect(**{"save_2": ["a"]})
     run.batch(["b"]).expect(["b"], ["a", "b"], ["b"])
     assert seen == [1, 1, 2]
