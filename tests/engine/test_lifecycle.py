@@ -486,6 +486,7 @@ def test_nobodys_session_is_changed(spark_session, streaming):
     endless(ssc).foreachRDD(look)
     ssc.start()
     ssc.awaitTermination(200)
+    ssc.stop(stopSparkContext=False)  # the first is done by a thread of its own
     assert found == {"session": True, "rows": 6, "adaptive": before["spark.sql.adaptive.enabled"]}
     assert {key: spark_session.conf.get(key, None) for key in keys} == before
     assert RDD.toDF is to_df and SparkSession._instantiatedSession is instantiated

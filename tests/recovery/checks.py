@@ -93,7 +93,7 @@ class Model:
     """
 
     def __init__(self, zero_ms: int) -> None:
-        self._zero_ms = zero_ms
+        self._zero_ms = self._before_ms = zero_ms
         self._totals: dict[str, tuple[int, int]] = {}
         self._read: list[tuple[int, list[tuple[str, int]]]] = []
         self._in_a_window: set[str] = set()
@@ -120,14 +120,19 @@ class Model:
             "mapped": mapped,
         }
         if window:
-            expected["window"] = self._window(time_ms).items()
+            expected["window"] = self._window(self._slide(self._before_ms), self._slide(time_ms)).items()
+        self._before_ms = time_ms
         return {name: as_written(records) for name, records in expected.items()}
 
-    def _window(self, time_ms: int) -> dict[str, int]:
-        """Sums of the window; a key that was in one stays, with 0."""
+    def _slide(self, time_ms: int) -> int:
+        """The last multiple of the slide until a time."""
+        return time_ms - (time_ms - self._zero_ms) % SLIDE_MS
+
+    def _window(self, last_ms: int, end_ms: int) -> dict[str, int]:
+        """Sums of the window, with all since the last one; a key that was in one stays, with 0."""
         sums: dict[str, int] = defaultdict(int)
         for read_ms, pairs in self._read:
-            if time_ms - WINDOW_MS < read_ms <= time_ms:
+            if min(end_ms - WINDOW_MS, last_ms) < read_ms <= end_ms:
                 for key, value in pairs:
                     sums[key] += value
         self._in_a_window |= set(sums)

@@ -289,7 +289,7 @@ def test_directory_of_the_old_engine(spark_context, tmp_path):
     for options in ({}, {"upgrade": True}):
         text = refused((directory, lambda: pytest.fail("not called")), **options)
         assert "checkpoint directory of the old engine" in text
-        assert "initialRDD" in text and "saveAsPickleFile" in text and "neither can be carried over" in text
+        assert "initialRDD" in text and "docs/how-to/migrate.md" in text and "cannot be gone on with" in text
 
 
 # ---------------------------------------------------------------------- an exchange that has got elsewhere

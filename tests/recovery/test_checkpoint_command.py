@@ -166,7 +166,7 @@ def test_all_that_there_is(made, tell):
     assert re.search(
         r"^  state       size .*\n  _dstreams/exchange-1/state size ", section(text, "On disk"), re.MULTILINE
     )
-    assert section(text, "Outputs").splitlines()[0].strip().startswith("foreachRDD at collect.py:")
+    assert section(text, "Outputs").splitlines()[0].strip().startswith("foreachRDD at harness.py:")
     assert field(section(text, "_dstreams/exchange-1"), "state") == "updateStateByKey of queueStream"
     assert field(section(text, "_dstreams/exchange-1"), "committed").startswith("batch ")
     assert field(text, "previous") == "none"
