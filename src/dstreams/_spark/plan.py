@@ -6,6 +6,7 @@ Everything that depends on the shape of Spark's plans is in this file.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ _STATEFUL = {
     "FlatMapGroupsInPandasWithState", "TransformWithStateInPySpark", "GlobalLimit",
 }  # fmt: skip
 """Operators that keep state where they read a stream."""
+_SECRET = re.compile(
+    r"((?:password|secret|token|credential)[\w.]*\s*(?:=|->)\s*)(\"[^\"]*\"|[^\s,;)\]]+)", re.IGNORECASE
+)
 
 
 # ---------------------------------------------------------------------- logical plans
@@ -52,8 +56,8 @@ def moved(frame: DataFrame, session: SparkSession) -> DataFrame:
 
 
 def plan_text(frame: DataFrame) -> str:
-    """The logical plan, for people."""
-    return str(_analyzed(frame).toString()).rstrip()
+    """The logical plan, for people: Spark 4.1 shows a source's options in it, secrets and all."""
+    return _SECRET.sub(r"\1***", str(_analyzed(frame).toString())).rstrip()
 
 
 def streaming_leaves(frame: DataFrame) -> list[JavaObject]:
