@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
+from types import CodeType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NoReturn, TypeVar
 
 from pyspark import RDD, SparkConf, SparkContext, StorageLevel
@@ -592,7 +593,7 @@ class StreamingContext:
             "restored: the program that was saved in %s at %s goes on, with its arguments of then; %s was not called",
             self._checkpoint, saved, getattr(function, "__name__", "the setup function"),
         )  # fmt: skip
-        code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+        code = _code_of(function)
         with suppress(OSError):
             if code is not None and os.path.getmtime(code.co_filename) * 1000 > program.written_ms:
                 log.warning("%s is newer than the saved program: %s", program.script, UPGRADE_ADVICE)
@@ -785,9 +786,13 @@ class StreamingContext:
         raise DStreamStateError.no_checkpoint()
 
 
+def _code_of(function: Callable[..., Any]) -> CodeType | None:
+    return getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+
+
 def _file_of(function: Callable[..., Any]) -> str:
     """Name of the file that a function is in, without its folder; of the file that calls us where that is not known."""
-    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+    code = _code_of(function)
     return os.path.basename(code.co_filename) if code is not None else call_site().partition(":")[0]
 
 

@@ -290,8 +290,13 @@ def test_a_batch_that_is_cancelled_is_no_error_in_the_log(streaming, spark_conte
     def wait(record):
         time.sleep(100)
 
+    def cancel():
+        while not spark_context.statusTracker().getActiveJobsIds():
+            time.sleep(0.05)
+        spark_context.cancelAllJobs()
+
     def run(rdd):
-        threading.Timer(2, spark_context.cancelAllJobs).start()
+        threading.Thread(target=cancel, daemon=True).start()
         rdd.foreach(wait)
 
     ssc.queueStream([[1]]).foreachRDD(run)
