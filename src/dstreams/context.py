@@ -28,7 +28,7 @@ from dstreams._plan.identity import match
 from dstreams._plan.placement import place
 from dstreams._run.before_spark import start_jvm
 from dstreams._run.checkpoint import directory_name, open_directory, read_directory
-from dstreams._run.environment import Environment
+from dstreams._run.environment import current_environment
 from dstreams._run.explain import explain
 from dstreams._run.launch import launching
 from dstreams._run.logs import show_logs
@@ -95,8 +95,6 @@ class StreamingContext:
     _lock: ClassVar[threading.RLock] = threading.RLock()
     _predecessor: ClassVar[Program | None] = None
     """While a context is made: what it goes on with."""
-    _environment: ClassVar[Environment] = Environment()
-    """What contexts meet; a test puts its own here."""
 
     def __init__(
         self, sparkContext: SparkContext | SparkConf, batchDuration: float | None = None, jssc: None = None
@@ -116,6 +114,7 @@ class StreamingContext:
                 + ("; pass spark.sparkContext" if hasattr(sparkContext, "sparkContext") else "")
             )
         self._sc = sparkContext
+        self._environment = current_environment()
         prepare_workers(sparkContext, self)
         self._bus = ListenerBus()
         self._query: Query | None = None
@@ -479,7 +478,7 @@ class StreamingContext:
         DStreamTypeError
             If `setupFunc` is no function, or gives no StreamingContext.
         """
-        path = cls._environment.directory(directory_name(checkpointPath))
+        path = current_environment().directory(directory_name(checkpointPath))
         if not callable(setupFunc):
             raise DStreamTypeError("setupFunc should be callable.")
         use_this_python()

@@ -18,7 +18,7 @@ import pytest
 from pyspark import SparkConf, SparkContext
 
 from dstreams import Minutes, StateSpec, StreamingContext, compat
-from dstreams._run.environment import Environment
+from dstreams._run.environment import Environment, using
 from dstreams.testing import StreamTest
 from tests.docs import PROJECT, Block, blocks
 
@@ -90,17 +90,15 @@ def test_fragment(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(PROJECT / "examples")
-    monkeypatch.setattr(StreamingContext, "_environment", Elsewhere(tmp_path))
     compat.activate()
-    ssc = streaming()
-    try:
-        namespace = names(spark_context, ssc)
-        exec(compile(dedent(block.text), str(block), "exec"), namespace)
-    finally:
-        compat.deactivate()
-        ssc.stop(stopSparkContext=False)
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
+    with using(Elsewhere(tmp_path)):
+        ssc = streaming()
+        try:
+            namespace = names(spark_context, ssc)
+            exec(compile(dedent(block.text), str(block), "exec"), namespace)
+        finally:
+            compat.deactivate()
+            ssc.stop(stopSparkContext=False)
     for name, function in namespace.items():
         if name.startswith("test_") and inspect.isfunction(function):
             function(stream_test)

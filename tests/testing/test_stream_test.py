@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 import time
 from datetime import datetime
 from pathlib import Path
@@ -197,6 +198,25 @@ def test_programs_that_do_not_start(stream_test):
         stream_test(lambda: None)
     with pytest.raises(TypeError, match="give a function of the StreamingContext"):
         stream_test("no_such_file.py")
+
+
+def test_a_context_made_where_the_test_cannot_see_it(stream_test):
+    """A thread of the program's own has the real clock and the real sources: that is said, and the context ended."""
+
+    def program():
+        def make():
+            ssc = StreamingContext(sc, 1)
+            ssc.queueStream([["a"]]).pprint()
+            ssc.start()
+
+        sc = SparkContext.getOrCreate()
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+
+    with pytest.raises(ProgramFailed, match="in a thread of its own"):
+        stream_test(program)
+    assert StreamingContext.getActive() is None
 
 
 def test_a_program_that_stops_itself(stream_test):

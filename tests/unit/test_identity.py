@@ -27,11 +27,11 @@ class Words(Source):
     def frame(self, *_: Any) -> Any:
         raise AssertionError("nothing is read here")
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         return {"born": self.born}
 
-    def resume(self, facts: dict[str, Any]) -> None:
-        self.born = facts["born"]
+    def resume(self, metadata: dict[str, Any]) -> None:
+        self.born = metadata["born"]
 
 
 class Program:

@@ -41,7 +41,7 @@ class Operation:
     named : bool
         Whether its user has named it.
     facts : dict
-        What a source has to remember beyond its offset, such as when the stream was defined.
+        Metadata of a source, such as when the stream was defined. (Program files have the name.)
     """
 
     id: str
@@ -242,9 +242,9 @@ _TRAITS: tuple[Callable[[Operation], Any], ...] = (
 
 
 def _described(node: Node, id: str) -> Operation:
-    facts = node.source.facts() if node.source is not None else {}
+    metadata = node.source.metadata() if node.source is not None else {}
     return Operation(
-        id, node.op, _state(node), _of(node), node.hint, node.code, _above(node)[1], bool(node.name), facts
+        id, node.op, _state(node), _of(node), node.hint, node.code, _above(node)[1], bool(node.name), metadata
     )  # fmt: skip
 
 

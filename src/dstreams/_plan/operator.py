@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Row
+from pyspark.sql.types import BinaryType, IntegerType, LongType, StructField, StructType
 
 from dstreams._plan.batch_time import BatchTime
 from dstreams._plan.bucket import CACHE_BYTES, CACHE_VARIABLE, Bucket, BucketCache, Pages
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["Operator", "declare_state"]
 
 _ROW = Row(*Line._fields)
+_SLOT = StructType([StructField("step", IntegerType()), StructField("slot", LongType())])
+_DATA = StructType([StructField("data", BinaryType())])
 _cache = BucketCache(int(os.environ.get(CACHE_VARIABLE, CACHE_BYTES)))
 
 
 def declare_state(handle: StatefulProcessorHandle) -> Any:
-    """Declare the state of an operator: bytes by step and slot."""
-    return handle.getMapState("state", "step int, slot bigint", "data binary")
+    """Declare the state of an operator: bytes by step and slot.
+
+    As types, since each task would ask the JVM to parse a text.
+    """
+    return handle.getMapState("state", _SLOT, _DATA)
 
 
 class Operator:

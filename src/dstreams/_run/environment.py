@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from dstreams._run.clock import Clock
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
     from dstreams._plan.graph import Graph, Output
 
-__all__ = ["Environment"]
+__all__ = ["Environment", "current_environment", "using"]
 
 
 class Environment:
@@ -38,3 +41,21 @@ class Environment:
     def may_commit(self) -> bool:
         """Whether the batch whose outputs have run may be committed."""
         return True
+
+
+_current: ContextVar[Environment] = ContextVar("environment", default=Environment())  # noqa: B039 - it has no state
+
+
+def current_environment() -> Environment:
+    """Return the environment that a context made here and now has for its life."""
+    return _current.get()
+
+
+@contextmanager
+def using(environment: Environment) -> Iterator[None]:
+    """Let contexts that this thread makes meanwhile have an environment."""
+    token = _current.set(environment)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -98,13 +98,13 @@ class _Directory(NativeSource):
         names = [unquote(entry["path"]) for entry in read.entries(before + 1, at)]
         return 0, "\n".join(names)
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """When the stream was defined: files that came while no program ran are newer than that."""
         return {"created_ms": self._created_ms}
 
-    def resume(self, facts: dict[str, Any]) -> None:
+    def resume(self, metadata: dict[str, Any]) -> None:
         """Read what is newer than the earlier stream."""
-        self._created_ms = facts["created_ms"]
+        self._created_ms = metadata["created_ms"]
 
     def announce(self, sc: SparkContext) -> str | None:
         """Say what is watched, and whether it is there."""

@@ -108,11 +108,11 @@ class Source(ABC):
     def close(self) -> None:  # noqa: B027
         """Note that the query has ended."""
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What the source has to remember beyond its offset when a new program goes on with it; for JSON."""
         return {}
 
-    def resume(self, facts: dict[str, Any]) -> None:  # noqa: B027 - most have nothing to take over
+    def resume(self, metadata: dict[str, Any]) -> None:  # noqa: B027 - most have nothing to take over
         """Take over what the source of an earlier program had to remember."""
 
 

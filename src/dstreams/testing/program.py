@@ -16,6 +16,7 @@ from unittest import mock
 from pyspark import SparkContext
 
 from dstreams import DStream, StreamingContext, compat
+from dstreams._run.environment import Environment, using
 from dstreams._spark.context import active_context
 from dstreams.errors import DStreamTypeError
 
@@ -72,6 +73,8 @@ class ProgramThread(threading.Thread):
     ----------
     sc : SparkContext
         What ``SparkContext(...)`` in the program gives.
+    environment : Environment
+        What its StreamingContext meets.
     function : callable
         The program, without arguments.
     changed : threading.Condition
@@ -83,18 +86,21 @@ class ProgramThread(threading.Thread):
         What the program raised.
     """
 
-    def __init__(self, sc: SparkContext, function: Callable[[], Any], changed: threading.Condition) -> None:
+    def __init__(
+        self, sc: SparkContext, environment: Environment, function: Callable[[], Any], changed: threading.Condition
+    ) -> None:
         super().__init__(name="program under test", daemon=True)
         self.error: BaseException | None = None
         self.ended = False
         self._sc = sc
+        self._environment = environment
         self._function = function
         self._changed = changed
 
     def run(self) -> None:
         """Call the program."""
         try:
-            with _shared(self._sc):
+            with _shared(self._sc), using(self._environment):
                 made = self._function()
                 if isinstance(made, StreamingContext) and not made._builder.started and not made._builder.stopped:
                     made.start()

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dstreams import StreamingContext
-from dstreams._run.environment import Environment
 from dstreams.duration import to_milliseconds
 from dstreams.errors import DStreamStateError, DStreamValueError
 from dstreams.testing.environment import ManualEnvironment
@@ -245,7 +244,6 @@ class StreamTest:
     def close(self) -> None:
         """End the program."""
         self._end()
-        StreamingContext._environment = Environment()
         shutil.rmtree(self._root, ignore_errors=True)
 
     # ------------------------------------------------------------------ the program
@@ -255,9 +253,9 @@ class StreamTest:
         self._given = takes_context(self._function)
 
     def _launch(self) -> None:
-        StreamingContext._environment = self._environment
         self._crashed = False
-        self._thread = ProgramThread(self._sc, self._with_context if self._given else self._function, self._changed)
+        function = self._with_context if self._given else self._function
+        self._thread = ProgramThread(self._sc, self._environment, function, self._changed)
         self._thread.start()
         deadline = time.monotonic() + 2 * self._timeout
         while True:
@@ -266,6 +264,11 @@ class StreamTest:
             active = StreamingContext.getActive()
             if active is not None and active._signals is not None:
                 self._ssc = active
+                if active._environment is not self._environment:
+                    raise ProgramFailed(
+                        "the program makes its StreamingContext in a thread of its own, where it meets the real clock "
+                        "and sources: make it in the thread that runs the program"
+                    )
                 return
             if self._thread.ended:
                 raise self._not_started(self._thread.error)
