@@ -155,11 +155,11 @@ def held(engine, sockets, rate, rows):
 
 
 def most(engine, sockets, rows):
-    """The highest rate that an engine holds, within a tenth."""
+    """The highest rate that an engine holds, within a tenth; 0 where it does not hold a thousand lines a second."""
     low, high = 0, 25_000
     while held(engine, sockets, high, rows):
         low, high = high, 2 * high
-    while high - low > 0.1 * high:
+    while high - low > max(0.1 * high, 1_000):
         middle = (low + high) // 2
         if held(engine, sockets, middle, rows):
             low = middle
