@@ -34,7 +34,7 @@ WITH_JAVA = JAVA_HOME="$$($(PY) tools/bootstrap.py --print-java-home)" && export
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars dev run test test-all test-cluster test-spark coverage lint types check format examples docs docs-site docs-serve pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets bench-page soak dist clean
+.PHONY: help setup jars dev run test test-all test-cluster test-spark coverage lint types check format examples docs docs-site docs-serve pictures parity bench bench-quick bench-memory bench-scaling bench-start bench-sockets bench-page soak soak-receiver dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -137,6 +137,10 @@ bench-page: $(READY) $(CLASSES) ## measure what Spark's Streaming page costs a b
 MINUTES := 45
 soak: $(READY) $(JARS) ## run a program with state over Kafka on a cluster for MINUTES=45, and watch its memory
 	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/soak.py $(MINUTES)
+
+soak-receiver: MINUTES := 5
+soak-receiver: $(READY) ## let a receiver outrun its program for MINUTES=5, and watch its memory
+	@$(WITH_JAVA) PYTHONPATH=. $(PY) benchmarks/outrun.py $(MINUTES)
 
 dist: $(READY_DEV) ## build and check the wheel and the sdist, and dstreams.zip and run_dstreams.py for spark-submit
 	rm -rf dist
