@@ -25,7 +25,7 @@ from dstreams._insides import lacking
 from dstreams._plan.default_partitions import DefaultPartitions
 from dstreams._plan.graph import Missing, Node, call_site
 from dstreams._plan.identity import match
-from dstreams._plan.placement import place
+from dstreams._plan.plan import place
 from dstreams._run.before_spark import start_jvm
 from dstreams._run.checkpoint import directory_name, open_directory, read_directory
 from dstreams._run.environment import current_environment

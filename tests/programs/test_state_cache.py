@@ -22,10 +22,10 @@ enough = threading.Event()
 
 
 def update(new, old):
-    from dstreams._plan import operator
+    from dstreams._plan import worker
 
     count, _ = old or (0, "")
-    return count + len(new), f"{os.getpid()}:{operator._cache.length}:" + "x" * 500
+    return count + len(new), f"{os.getpid()}:{worker._cache.length}:" + "x" * 500
 
 
 def look(rdd):

@@ -17,17 +17,15 @@ import pytest
 from pyspark import cloudpickle
 from pyspark.sql import Row
 
-from dstreams._plan import flow as flow_module
-from dstreams._plan import operator as operator_module
 from dstreams._plan import pipe as pipe_module
+from dstreams._plan import worker as worker_module
 from dstreams._plan.bucket import BucketCache
 from dstreams._plan.chunks import read_chunks, write_chunk
-from dstreams._plan.flow import DATA, INITIAL, PASS, PIPE, TICK, Deliver, Flow, Line, StepCall
-from dstreams._plan.operator import Operator
 from dstreams._plan.pipe import Pipe
 from dstreams._plan.stages import Scan
 from dstreams._plan.steps.step import Step
 from dstreams._plan.streaming_rdd import PlanContext, StreamingRDD
+from dstreams._plan.worker import DATA, INITIAL, PASS, PIPE, TICK, Deliver, Flow, Line, Operator, StepCall
 
 __all__ = ["Cluster", "Fed", "Frame", "MemoryPages", "OneBucket", "Program", "working"]
 
@@ -78,12 +76,12 @@ class MemoryPages:
 @contextmanager
 def working(worker: BucketCache) -> Iterator[None]:
     """Be a worker: the operator finds what this one remembers."""
-    saved = operator_module._cache
-    operator_module._cache = worker
+    saved = worker_module._cache
+    worker_module._cache = worker
     try:
         yield
     finally:
-        operator_module._cache = saved
+        worker_module._cache = saved
 
 
 class OneBucket:
@@ -232,7 +230,7 @@ class Cluster:
         patch(pipe_module, "map_in_arrow", self._map)
         patch(pipe_module, "transform_with_state", self._stateful)
         patch(pipe_module, "sf", SimpleNamespace(expr=lambda text: text))
-        patch(flow_module, "_partition", lambda: self._task)
+        patch(worker_module, "_partition", lambda: self._task)
         self._task = -1
 
     def bucket_ids(self, exchange: int, partitions: int) -> list[int]:
@@ -255,7 +253,7 @@ class Cluster:
         assert self.ids[line["op"]].index(line["bucket"]) == line["part"]
 
     def _map(self, frame: Frame, function: Any, schema: str, name: str, functions: Any) -> Frame:
-        assert schema == flow_module.PIPE
+        assert schema == worker_module.PIPE
         self.stages.append(name)
         pickled = cloudpickle.dumps(function)
 
@@ -305,7 +303,7 @@ class Cluster:
 
 def _batch(line: _Values) -> pa.RecordBatch:
     if "op" in line:
-        return pa.RecordBatch.from_pylist([line], schema=flow_module._ARROW)
+        return pa.RecordBatch.from_pylist([line], schema=worker_module._ARROW)
     return pa.RecordBatch.from_pylist([line], schema=pa.schema([("chunk", pa.binary())]))
 
 

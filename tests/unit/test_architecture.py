@@ -16,6 +16,7 @@ DECISIONS = DOCS / "decisions"
 PAGES = [DOCS / "architecture.md", DOCS / "words.md", *sorted(DECISIONS.glob("*.md"))]
 TEXT = "\n".join(page.read_text() for page in PAGES)
 FILES = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+FILES |= {f"tools/{path.name}" for path in DOCS.parent.joinpath("tools").glob("*.py")}
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"[\w/]+\.py\b", TEXT))))

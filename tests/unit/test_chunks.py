@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from pyspark.serializers import AutoBatchedSerializer, CPickleSerializer
 
-from dstreams._plan.chunks import ChunkWriter, Router, StageFunction, read_chunks, write_chunk
+from dstreams._plan.chunks import read_chunks, write_chunk
+from dstreams._plan.worker import ChunkWriter, Router, StageFunction
 
 RECORDS = [None, 1, 2.5, "ü\U0001f600", b"\x00\xff", (1, "a"), [1, [2]], {"k": {3}}, float("inf"), 10**40]
 

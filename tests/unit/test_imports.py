@@ -11,7 +11,7 @@ import pytest
 import dstreams
 
 IN_SPARKS_PROCESSES = [
-    "_plan.flow", "_plan.operator", "_plan.rebucket", "_plan.migrate", "_run.nodes", "_sources.dataframe",
+    "_plan.worker", "_plan.rebucket", "_plan.migrate", "_run.nodes", "_sources.dataframe",
     "_sources.decoder", "_sources.files", "_sources.socket", "kafka", "kafka._source", "kinesis", "kinesis._source",
 ]  # fmt: skip
 

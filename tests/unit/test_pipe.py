@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from dstreams._plan.chunks import Chunks
-from dstreams._plan.flow import PASS, Deliver, Flow, Line, Send, StepCall, follow
 from dstreams._plan.pipe import Pipe
 from dstreams._plan.stages import KEEP, Shuffle, Stateful, ancestors, has_state
 from dstreams._plan.steps.map_state import MapState
@@ -19,6 +18,7 @@ from dstreams._plan.steps.reduced_window import ReducedWindow
 from dstreams._plan.steps.update import Update
 from dstreams._plan.steps.window import Window
 from dstreams._plan.streaming_rdd import StreamingRDD
+from dstreams._plan.worker import PASS, Deliver, Flow, Line, Send, StepCall, follow
 from dstreams._spark.rdd import portable_hash
 from tests.unit.simulation import Cluster, Fed, Program
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from pyspark import StorageLevel
 
-from dstreams._plan.compiler import _piped, _without_input
 from dstreams._plan.graph import Graph, Node, OnEmpty, Output
-from dstreams._plan.placement import Placement, place
+from dstreams._plan.plan import Placement, _piped, _without_input, place
 from dstreams._plan.stages import Narrow, Shuffle, Stateful
 from dstreams._plan.steps.update import Update
 from dstreams._plan.steps.window import Window

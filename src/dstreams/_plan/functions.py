@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 
-from dstreams._plan.operator import Operator, declare_state
+from dstreams._plan.worker import Operator, declare_state
 from dstreams._spark.broadcasts import marked_broadcast, send_along, snapshot_of
 
 if TYPE_CHECKING:

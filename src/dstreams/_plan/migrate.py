@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Row
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
-from dstreams._plan.operator import declare_state
+from dstreams._plan.worker import declare_state
 
 __all__ = ["ENTRIES", "Migrate"]
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from dstreams._plan.flow import (
+from dstreams._plan.graph import function_name
+from dstreams._plan.stages import BatchInput, Narrow, Scan, Shuffle, Stage, Stateful, UnionOf, ancestors, parents_of
+from dstreams._plan.worker import (
     DATA,
     INITIAL,
     PASS,
@@ -25,14 +27,12 @@ from dstreams._plan.flow import (
     Addresses,
     Deliver,
     Flow,
+    Operator,
     Send,
     ShuffledFlows,
     SourceFlow,
     StepCall,
 )
-from dstreams._plan.graph import function_name
-from dstreams._plan.operator import Operator
-from dstreams._plan.stages import BatchInput, Narrow, Scan, Shuffle, Stage, Stateful, UnionOf, ancestors, parents_of
 from dstreams._spark.python_stage import map_in_arrow, transform_with_state
 
 if TYPE_CHECKING:

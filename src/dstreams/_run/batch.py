@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import RDD, StorageLevel
 
-from dstreams._plan.compiler import unpicklable
 from dstreams._plan.graph import Graph, Missing, Node, Output
+from dstreams._plan.plan import unpicklable
 from dstreams._run.failures import as_user_error
 from dstreams._run.frontier import Frontier
 from dstreams._run.progress import BatchInfo, InputInfo, ListenerBus, OutputInfo, now_ms
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
     from dstreams._plan.batch_time import BatchTime
-    from dstreams._plan.compiler import Plan
     from dstreams._plan.functions import Functions
-    from dstreams._plan.placement import Placement
+    from dstreams._plan.plan import Placement, Plan
     from dstreams._run.exchange import Exchange
     from dstreams._run.source_logs import SourceLogs
     from dstreams._spark.rdd import Partitioner
@@ -175,7 +174,7 @@ class BatchSide:
     graph : Graph
         The program.
     placement, plan : Placement, Plan
-        What the compiler made of it.
+        What was planned, and where the batch finds it.
     readers : mapping
         Readers of the sources that are this package's own.
     functions : Functions

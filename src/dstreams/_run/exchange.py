@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dstreams._plan.batch_time import BatchTime
-from dstreams._plan.compiler import compile_plan, unpicklable
 from dstreams._plan.functions import Functions
 from dstreams._plan.graph import Missing, Node
+from dstreams._plan.plan import compile_plan, unpicklable
 from dstreams._plan.stages import BatchInput
 from dstreams._run.frontier import Frontier
 from dstreams._run.layout import TICK, Layout, layout_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from dstreams._plan.placement import Placement
+    from dstreams._plan.plan import Placement
 
 __all__ = ["Exchange"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from dstreams._plan.graph import Graph
-    from dstreams._plan.placement import Placement
+    from dstreams._plan.plan import Placement
 
 __all__ = ["explain"]
 

@@ -6,8 +6,8 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dstreams._plan.chunks import apply
 from dstreams._plan.graph import OnEmpty
+from dstreams._plan.worker import apply
 from dstreams._spark.broadcasts import Snapshot, snapshot_of
 from dstreams._spark.plan import BatchRows, Member, Pipe, has_partitions, input_partitions
 from dstreams._spark.rdd import EmptyRDD, rdd_of_chunks
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import RDD, SparkContext
 
-    from dstreams._plan.compiler import Branch, Plan
     from dstreams._plan.graph import Node
+    from dstreams._plan.plan import Branch, Plan
     from dstreams._spark.source import Reader
 
 __all__ = ["Frontier"]

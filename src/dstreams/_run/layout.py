@@ -13,8 +13,8 @@ from dstreams._spark.source import reader_of
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from dstreams._plan.compiler import Plan
     from dstreams._plan.graph import Node
+    from dstreams._plan.plan import Plan
     from dstreams._spark.source import Reader
 
 __all__ = ["TICK", "Layout", "Place", "layout_of"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from dstreams._plan.compiler import lower
+from dstreams._plan.plan import lower
 from dstreams._plan.stages import Scan, has_state
 from dstreams._plan.streaming_rdd import StreamingRDD
 from dstreams._sources.dataframe import RowWriter

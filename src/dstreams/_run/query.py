@@ -11,9 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from dstreams._plan.compiler import compile_plan
 from dstreams._plan.functions import Functions
-from dstreams._plan.placement import place
+from dstreams._plan.plan import compile_plan, place
 from dstreams._plan.streaming_rdd import PlanContext
 from dstreams._run.backpressure import RateEstimator, backpressure_of
 from dstreams._run.batch import BatchSide

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 
-from dstreams._plan.chunks import ChunkWriter, StageFunction
+from dstreams._plan.worker import ChunkWriter, StageFunction
 from dstreams._spark.python_stage import map_in_arrow
 from dstreams._spark.rdd import CHUNK, binary_rdd, parts_of, rdd_of_chunks
 from dstreams._spark.session import private_session
