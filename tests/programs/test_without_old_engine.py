@@ -40,6 +40,7 @@ def what_is_there(_):
 
 print("in the driver:", *what_is_there(None), type(sc._jvm.org.apache.spark.streaming.StreamingContext).__name__)
 print("in a worker:", *sc.parallelize([1], 1).mapPartitions(what_is_there).collect())
+sc.addPyFile("helper.py")
 
 
 def run(name, streaming, directory):
@@ -60,7 +61,14 @@ def run(name, streaming, directory):
     ssc = streaming.StreamingContext(sc, 1)
     ssc.checkpoint(directory)
     ssc.addStreamingListener(listener)
-    pairs = ssc.queueStream([["to", "be"], ["or", "to"], ["be"]]).map(lambda word: (word, 1))
+    pairs = ssc.queueStream([["to", "be"], ["or", "to"], ["be"]])
+    if name == "under its old name":
+        from helper import pair
+    else:
+        def pair(word):
+            return word, 1
+
+    pairs = pairs.map(pair)
     pairs.updateStateByKey(lambda new, so_far: sum(new) + (so_far or 0)).foreachRDD(show("totals"))
     pairs.reduceByKeyAndWindow(add, None, 2, 1).foreachRDD(show("window"))
     ssc.start()
@@ -73,6 +81,17 @@ run("plainly", dstreams, "first")
 dstreams.compat.activate()
 import pyspark.streaming
 run("under its old name", pyspark.streaming, "second")
+"""
+
+HELPER = """
+from pyspark.streaming import StreamingContext
+from pyspark.streaming.kafka import KafkaUtils
+from pyspark.streaming.listener import StreamingListener
+
+
+def pair(word):
+    assert StreamingContext.__module__ == "dstreams.context" and KafkaUtils.__module__ == "dstreams.kafka.streams"
+    return word, 1
 """
 
 FOUND = {
@@ -98,6 +117,7 @@ def test_programs_run_without_the_old_engine(tmp_path: Path) -> None:
     """State, a window and a listener, with imports of both kinds; the log says once what is not there."""
     home = without_old_engine(tmp_path / "spark")
     (tmp_path / "app.py").write_text(PROGRAM)
+    (tmp_path / "helper.py").write_text(HELPER)
     submit = SUBMIT.replace("spark.ui.enabled=false", "spark.ui.enabled=true")
     submit += "--conf spark.ui.port=0 --conf spark.streaming.dstreams.paced=false pyspark-shell"
     path = os.pathsep.join(filter(None, (str(home.parent), os.environ.get("PYTHONPATH"))))

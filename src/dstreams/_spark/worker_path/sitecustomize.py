@@ -75,9 +75,14 @@ def _prepared(main: Callable[[BinaryIO, BinaryIO], None]) -> Callable[[BinaryIO,
 
 
 class _OldNames(MetaPathFinder):
-    """Lets a module of the program that imports ``pyspark.streaming.kafka`` at its top be imported in a worker too."""
+    """Lets a module of the program that imports what PySpark no longer has be imported in a worker too.
+
+    That is ``pyspark.streaming.kafka`` and its like, and ``pyspark.streaming`` once Spark has dropped the old engine.
+    """
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if fullname == "pyspark.streaming":
+            return spec_from_loader(fullname, _Alias("dstreams"))
         parent, _, name = fullname.rpartition(".")
         if parent != "pyspark.streaming" or name not in ("flume", "kafka", "kinesis"):
             return None
@@ -89,6 +94,8 @@ class _Alias(Loader):
         self._name = name
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
+        if self._name == "dstreams":
+            import_module("dstreams.compat").activate()  # its submodules have old names too
         return import_module(self._name)
 
     def exec_module(self, module: ModuleType) -> None:
