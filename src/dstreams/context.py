@@ -23,7 +23,7 @@ from dstreams._builder import Builder
 from dstreams._compatibility import TABLE
 from dstreams._insides import lacking
 from dstreams._plan.default_partitions import DefaultPartitions
-from dstreams._plan.graph import Missing, Node, call_site
+from dstreams._plan.graph import Missing, Node, call_site, script_name
 from dstreams._plan.identity import match
 from dstreams._plan.plan import place
 from dstreams._run.before_spark import start_jvm
@@ -127,7 +127,7 @@ class StreamingContext:
         self._saved = StreamingContext._predecessor
         self._payload: bytes | None = None
         self._restored: tuple[Program, Callable[..., Any]] | None = None
-        self._script = call_site().partition(":")[0]
+        self._script = script_name(None)
         # State stays in as many partitions as the first run has given it, whatever machine this one has.
         if self._saved is None:
             wait_for_executors(sparkContext)  # the default follows from their cores
@@ -490,7 +490,7 @@ class StreamingContext:
             except Exception as error:
                 raise CheckpointError.unreadable(path, jvm_reason(error)) from None
             found = read_directory(files)
-        script = _file_of(setupFunc)
+        script = script_name(_code_of(setupFunc))
         if found is None:
             ssc = cls._set_up(path, setupFunc, None)
         elif _wants(upgrade, sc):
@@ -787,12 +787,6 @@ class StreamingContext:
 
 def _code_of(function: Callable[..., Any]) -> CodeType | None:
     return getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
-
-
-def _file_of(function: Callable[..., Any]) -> str:
-    """Name of the file that a function is in, without its folder; of the file that calls us where that is not known."""
-    code = _code_of(function)
-    return os.path.basename(code.co_filename) if code is not None else call_site().partition(":")[0]
 
 
 def _check_interval(node: Node) -> None:

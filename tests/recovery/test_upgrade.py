@@ -325,6 +325,28 @@ def test_upgrades_one_after_the_other(versions):
     assert states == {i: [("a", i), ("b", i)] for i in range(1, max(states) + 1)}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("/tmp/ipykernel_12/3866700947.py", "/tmp/ipykernel_34/201812482.py"), ("<ipython-input-2-e2f>", "<stdin>")],
+)
+def test_a_cell_of_a_notebook_is_the_same_program_after_an_edit(names, spark_context, tmp_path):
+    """Its code is in files that are named by what is in them, or by their number."""
+    ran: list[str] = []
+    for name in names:
+        cell: dict[str, Any] = {"StreamingContext": StreamingContext, "sc": spark_context, "total": total}
+        code = """
+def create():
+    ssc = StreamingContext(sc, 1)
+    ssc.queueStream([[("a", 1)]] * 50).updateStateByKey(total).foreachRDD(lambda rdd: None)
+    return ssc
+"""
+        exec(compile(code, name, "exec"), cell)
+        ssc = StreamingContext.getOrCreate(str(tmp_path / "checkpoint"), cell["create"])
+        ran.append(ssc._script)
+        run_for(ssc, 1)
+    assert ran == ["", ""]
+
+
 @pytest.mark.slow
 def test_another_program_is_refused_and_taken_over_when_asked(versions, spark_context, tmp_path):
     versions.start(lambda pairs: {"state": pairs.updateStateByKey(total)}, upgrade=None)

@@ -18,3 +18,13 @@ def test_a_batch() -> None:
 
 def test_the_start() -> None:
     assert str(Event("onStreamingStarted", "time", 17)) == "StreamingListenerStreamingStarted(17)"
+
+
+def test_what_listeners_of_the_field_call() -> None:
+    """On the old engine all of these are objects of the JVM."""
+    info = BatchInfo(Time(2000), 2001, {0: InputInfo(0, 5)}, {1: OutputInfo(Time(2000), 1, "pprint", "")})
+    event = Event("onBatchCompleted", "batchInfo", info)
+    assert event.toString() == str(event) and event.batchInfo().toString() == str(info)
+    assert info.batchTime().toString() == "2000 ms"
+    assert "numRecords=5" in info.streamIdToInputInfo()[0].toString()
+    assert "name='pprint'" in info.outputOperationInfos()[1].toString()

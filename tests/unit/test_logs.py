@@ -84,3 +84,21 @@ def test_another_logging_library_in_the_jvm_does_no_harm(log: logging.Logger, no
     no_handlers()
     show_logs(MagicMock(_jvm=MagicMock(spec=[])))
     assert log.isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize(("own_level", "shown"), [(logging.NOTSET, ["other"]), (logging.INFO, ["call", "other"])])
+def test_calls_of_the_jvm_do_not_drown_a_program_that_shows_all(
+    log: logging.Logger, caplog: pytest.LogCaptureFixture, own_level: int, shown: list[str]
+) -> None:
+    """Unless somebody wants to see just them."""
+    show_logs(context("WARN"))
+    caplog.set_level(logging.INFO)
+    calls = logging.getLogger("py4j.clientserver")
+    calls.setLevel(own_level)
+    try:
+        calls.info("Received command c on object id p0")
+        calls.info("Closing down clientserver connection")
+    finally:
+        calls.setLevel(logging.NOTSET)
+    kinds = ["call" if "command" in record.getMessage() else "other" for record in caplog.records]
+    assert kinds == shown

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import traceback
 from collections import Counter
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
     from dstreams._plan.steps.step import Step
     from dstreams._sources.source import Source
 
-__all__ = ["Graph", "Missing", "Node", "OnEmpty", "Output", "call_site", "function_code", "function_name"]
+__all__ = [
+    "Graph",
+    "Missing",
+    "Node",
+    "OnEmpty",
+    "Output",
+    "call_site",
+    "function_code",
+    "function_name",
+    "script_name",
+]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -163,11 +174,34 @@ class Graph:
 
 
 def call_site() -> str:
-    """``file.py:line`` of the program's line that called into this package."""
+    """``file.py:line`` of the program's line that called into this package; of a notebook, ``In[2]:line``."""
+    path, line = _caller()
+    return f"{_cell(path) or os.path.basename(path)}:{line}" if path else ""
+
+
+def script_name(code: CodeType | None) -> str:
+    """Name of the file that some code is in, without its folder, or of the one that calls into this package.
+
+    Empty for what is typed into a shell or a notebook: its parts have names that change with their text or number.
+    """
+    path = _caller()[0] if code is None else code.co_filename
+    return "" if re.search(r"^<.*>$|[/\\]\.?ipykernel[_/\\]", path) else os.path.basename(path)
+
+
+def _caller() -> tuple[str, int]:
+    """File and line of the program that called into this package."""
     for frame, line in traceback.walk_stack(sys._getframe(1)):
         if not os.path.abspath(frame.f_code.co_filename).startswith(_PACKAGE):
-            return f"{os.path.basename(frame.f_code.co_filename)}:{line}"
-    return ""
+            return frame.f_code.co_filename, line
+    return "", 0
+
+
+def _cell(path: str) -> str:
+    """What a notebook calls a cell, whose file is named by a hash; empty if it is none."""
+    try:
+        return str(sys.modules["IPython"].get_ipython().compile.format_code_name(path)[1])
+    except Exception:  # no notebook, or no cell of it, or an IPython that does not tell
+        return ""
 
 
 def function_code(function: Any) -> str:

@@ -28,7 +28,15 @@ def _getter(name: str) -> Any:
     return get
 
 
-class _Readable:
+class _Printable:
+    """Can be asked for its text as an object of the JVM can, which it is on the old engine."""
+
+    def toString(self) -> str:
+        """Text."""
+        return str(self)
+
+
+class _Readable(_Printable):
     """Prints as what its getters give."""
 
     def __repr__(self) -> str:
@@ -37,7 +45,7 @@ class _Readable:
 
 
 @dataclass(frozen=True, repr=False)
-class Time:
+class Time(_Printable):
     """A batch time; prints as ``<ms> ms``."""
 
     _milliseconds: int
@@ -156,7 +164,7 @@ class ReceiverInfo(_Readable):
         return self._lastErrorMessage
 
 
-class Event:
+class Event(_Printable):
     """An event: one getter, named as in the old engine (``batchInfo``, ``time``, ...); prints as it does there."""
 
     def __init__(self, method: str, getter: str, value: Any) -> None:
