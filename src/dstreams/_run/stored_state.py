@@ -62,6 +62,7 @@ class StoredState:
         batch = self._batch(number)
         if batch is None:
             return None
+        _ = self.session.streams  # in a JVM without a query yet, its first use starts what Spark 4.1's reader asks for
         reader = self.session.read.format("statestore").option("stateVarName", "state")
         folder = f"{self.files.root}/{exchange_folder(number)}" if number else self.files.root
         entries = reader.option("operatorId", operator).option("batchId", batch).load(folder)
