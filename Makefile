@@ -57,12 +57,15 @@ test-all: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) $(BROWSER) ## run all test
 test-cluster: $(READY) $(JARS) $(CLUSTER_JARS) $(CLASSES) ## run all tests on a standalone cluster, on HDFS and on S3
 	@$(WITH_JAVA) $(PY) -m pytest tests/cluster $(ARGS)
 
-# In an environment of its own below .venvs. V is Spark's version; PYTHON, JAVA_HOME and ARGS may be given too.
-test-spark: ## run the same tests as `make test` on another Spark: V=4.1 [PYTHON=python3.10] [JAVA_HOME=...]
+# In an environment of its own below .venvs. V is Spark's version; PYTHON, JAVA_HOME and ARGS may be given too. With
+# OLD_ENGINE=no it is a Spark without `pyspark.streaming`, and the tests that compare with that are left out.
+WITHOUT = $(filter no,$(OLD_ENGINE))
+test-spark: ## run the same tests as `make test` on another Spark: V=4.1 [PYTHON=python3.10] [JAVA_HOME=...] [OLD_ENGINE=no]
 	$(if $(V),,$(error say which Spark, for example: make test-spark V=4.1))
 	$(if $(filter 4.1%,$(V)),@test -d .jars/connector-4.1.1 || $(PYTHON) tools/fetch_jars.py connector-4.1.1)
 	@version=$$($(PYTHON) -c 'import sys; print("py%d.%d" % sys.version_info[:2])') && $(MAKE) --no-print-directory test \
-		VENV=.venvs/spark-$(V)-$$version BOOTSTRAP_ARGS="$(BOOTSTRAP_ARGS) --spark $(V)"
+		VENV=.venvs/spark-$(V)-$$version$(if $(WITHOUT),-no-old-engine) \
+		BOOTSTRAP_ARGS="$(BOOTSTRAP_ARGS) --spark $(V) $(if $(WITHOUT),--without-old-engine)"
 
 coverage: $(READY) $(JARS) $(CLASSES) $(BROWSER) ## run the same tests as `make test`, and report which lines and branches they ran
 	@rm -f .coverage .coverage.*

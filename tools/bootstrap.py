@@ -5,7 +5,8 @@ Called by the Makefile (`make setup`); needs Python's standard library only. It
 
 1. creates the virtual environment that the variable VENV names, `.venv` by default,
 2. finds a Java that Spark 4 can use, or installs one, and writes its home to `java-home` there,
-3. installs dstreams there, editable, with the extras asked for, and with `--spark 4.1` that version of Spark.
+3. installs dstreams there, editable, with the extras asked for, and with `--spark 4.1` that version of Spark,
+4. with `--without-old-engine` takes `pyspark.streaming` and its classes out of that Spark.
 
 With `--print-java-home` it prints that home and installs nothing.
 """
@@ -36,6 +37,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, NoReturn
+from zipfile import ZIP_DEFLATED, ZipFile
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / os.environ.get("VENV", ".venv")
@@ -189,6 +191,23 @@ def install_project(extras: Sequence[str], spark: str) -> None:
         )
 
 
+def remove_old_engine() -> None:
+    """Make it the environment of a Spark to come, in the driver, in the JVM, and in workers (which read the zip)."""
+    found = run([VENV_PYTHON, "-c", "import pyspark; print(pyspark.__path__[0])"])
+    home = Path(found.output.strip().splitlines()[-1])
+    shutil.rmtree(home / "streaming", ignore_errors=True)
+    for jar in home.glob("jars/spark-streaming_*.jar"):
+        jar.unlink()
+    whole = home / "python" / "lib" / "pyspark.zip"
+    rest = whole.with_suffix(".rest")
+    with ZipFile(whole) as source, ZipFile(rest, "w", ZIP_DEFLATED) as target:
+        for entry in source.infolist():
+            if not entry.filename.startswith("pyspark/streaming/"):
+                target.writestr(entry, source.read(entry))
+    rest.replace(whole)
+    say(f"took the old engine out of {home}")
+
+
 # --- Java -------------------------------------------------------------------------------------
 
 
@@ -327,6 +346,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare a virtual environment and a Java for Spark.")
     parser.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to install (repeatable)")
     parser.add_argument("--spark", default="", metavar="X.Y", help="this version of Spark, not the newest")
+    parser.add_argument("--without-old-engine", action="store_true", help="take pyspark.streaming out of Spark")
     parser.add_argument("--no-system-packages", action="store_true", help="never call apt-get or dnf")
     parser.add_argument("--browser", action="store_true", help="find or install Chromium, and nothing else")
     parser.add_argument("--print-java-home", action="store_true", help="print the JAVA_HOME for Spark, install nothing")
@@ -346,6 +366,8 @@ def main() -> None:
     say(f"using {java}")
     JAVA_HOME_FILE.write_text(f"{java.home}\n", "utf-8")
     install_project(options.extra, options.spark)
+    if options.without_old_engine:
+        remove_old_engine()
 
 
 if __name__ == "__main__":

@@ -173,6 +173,7 @@ def until(condition: Callable[[], Any]) -> Any:
     return found
 
 
+@pytest.mark.old_engine
 def test_the_streaming_page(streaming_program: tuple[Program, Feed, Page], tmp_path: Path) -> None:
     """Spark's own page, REST API and metrics of the old engine, over our batches."""
     program, feed, page = streaming_program
@@ -246,6 +247,7 @@ def browser() -> Iterator[Chrome]:
     running.quit()
 
 
+@pytest.mark.old_engine
 def test_the_streaming_page_in_a_browser(browser: Chrome, streaming_program: tuple[Program, Feed, Page]) -> None:
     """Its charts are drawn, its numbers are the listener's, and its links lead to the batch and its jobs."""
     _, feed, page = streaming_program
@@ -275,6 +277,7 @@ def test_the_streaming_page_in_a_browser(browser: Chrome, streaming_program: tup
     until(lambda: "Details for Job" in browser.page_source)
 
 
+@pytest.mark.old_engine
 def test_no_page_where_it_is_switched_off(tmp_path: Path) -> None:
     look = TABS[TABS.index("tabs =") : TABS.index("with urllib")]
     program = TABS.replace("looked.wait(120)", f"looked.wait(120)\n{look}")

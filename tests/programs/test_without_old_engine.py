@@ -144,6 +144,7 @@ def said(spark_context: SparkContext, monkeypatch: pytest.MonkeyPatch, caplog: p
     return lambda: [record.getMessage() for record in caplog.records]
 
 
+@pytest.mark.old_engine
 @pytest.mark.parametrize("missing", ["scheduler.StreamingListenerReceiverError", "api.java.JavaStreamingContext"])
 def test_some_of_its_classes_are_gone(
     spark_context: SparkContext, said: Any, missing: str, monkeypatch: pytest.MonkeyPatch
@@ -161,6 +162,7 @@ def test_some_of_its_classes_are_gone(
     assert said() == [f"{LEFT_OUT}this Spark no longer has {name}"]
 
 
+@pytest.mark.old_engine
 def test_its_listener_has_become_another(spark_context: SparkContext, said: Any) -> None:
     """What is found out only when there is something to tell: the page goes, and says so once."""
     sc = spark_context

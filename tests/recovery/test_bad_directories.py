@@ -277,6 +277,7 @@ ssc.stop()
 """
 
 
+@pytest.mark.old_engine
 def test_directory_of_the_old_engine(spark_context, tmp_path):
     """A real one: it is recognised, and what can be done is said."""
     (tmp_path / "incoming").mkdir()

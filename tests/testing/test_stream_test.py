@@ -51,6 +51,7 @@ def test_batches_and_time(stream_test):
     assert len(run.batches) == 6
 
 
+@pytest.mark.old_engine
 def test_a_script_is_killed_and_restarted(stream_test, capsys):
     """Unchanged: its socket, its directory, its SparkContext and its interval."""
     importlib.import_module("pyspark.streaming")

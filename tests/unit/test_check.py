@@ -37,6 +37,7 @@ def found(tmp_path):
 # ---------------------------------------------------------------------- the table
 
 
+@pytest.mark.old_engine
 def test_every_module_and_name_is_there():
     for module, names in EXPORTS.items():
         ours = importlib.import_module(MODULES.get(module, module))

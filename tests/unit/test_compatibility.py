@@ -29,11 +29,13 @@ def tool() -> Iterator[Any]:
         sys.path.remove(str(TOOL.parent))
 
 
+@pytest.mark.old_engine
 def test_all_tests_and_subjects_exist(tool: Any) -> None:
     assert tool.problems() == []
     assert len(tool.BEHAVIOURS) > 100
 
 
+@pytest.mark.old_engine
 def test_what_is_wrong_is_said(tool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     good = tool.BEHAVIOURS[0]
     wrong = [
@@ -59,6 +61,7 @@ def test_what_is_wrong_is_said(tool: Any, monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
+@pytest.mark.old_engine
 def test_every_public_name_of_pyspark_is_classified(tool: Any) -> None:
     listed = {module: {row.name for row in rows} for module, rows in tool.pyspark_names().items()}
     assert list(listed) == [f"pyspark.streaming.{module}" for module in tool.MODULES]
@@ -117,6 +120,7 @@ def test_a_name_counts_when_it_can_be_used(tool: Any, monkeypatch: pytest.Monkey
     assert [name.name for name in kafka] == list(again)
 
 
+@pytest.mark.old_engine
 @pytest.mark.skipif(not pyspark.__version__.startswith("4.3."), reason="the file is about PySpark 4.3")
 def test_the_file_is_up_to_date(tool: Any) -> None:
     done = subprocess.run(

@@ -58,6 +58,7 @@ def test_functions_for_the_jvm():
         TransformFunctionSerializer(object(), object())
 
 
+@pytest.mark.old_engine
 def test_a_stream_is_one_of_the_old_engine_too():
     """Libraries have imported the class from there, ``pyspark.mllib`` among them."""
     import pyspark.streaming

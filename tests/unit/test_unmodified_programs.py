@@ -67,6 +67,7 @@ except NotImplementedError as error:
     )
 
 
+@pytest.mark.old_engine
 def test_activating_twice_and_taking_it_back() -> None:
     run_code(
         """
@@ -94,6 +95,7 @@ assert StreamingContext is dstreams.StreamingContext
     )
 
 
+@pytest.mark.old_engine
 def test_what_was_imported_before_is_restored() -> None:
     run_code(
         """
@@ -114,6 +116,7 @@ assert pyspark.streaming.util is util and sys.modules["pyspark.streaming.util"] 
     )
 
 
+@pytest.mark.old_engine
 def test_importing_the_package_changes_nothing_by_itself() -> None:
     run_code(
         """

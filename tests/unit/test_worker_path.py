@@ -32,6 +32,7 @@ def test_a_signal_to_the_drivers_group_is_not_for_its_workers() -> None:
     assert stderr_of(code).strip() == "False", "other processes stay in the group that they are in"
 
 
+@pytest.mark.old_engine
 def test_the_names_of_old_connectors_are_found_in_a_worker() -> None:
     """A module of the program that imports one at its top is imported in a worker too."""
     code = """if True:
