@@ -109,7 +109,7 @@ types: $(READY_DEV) ## check types: the package and the programs in tests/typing
 	$(PY) -m mypy
 	$(PY) -m pyright --pythonpath $(PY)
 
-check: lint types ## lint and types
+check: lint types docs-site ## lint, types, and the site with all its links
 
 format: $(READY_DEV) ## format the code and apply ruff's safe fixes
 	$(PY) -m ruff check --fix-only .

@@ -46,16 +46,21 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Let links that leave docs/ lead to those pages."""
+    """Let links that leave docs/ lead to those pages, and those of such a page back."""
     uri = page.file.src_uri
 
-    def inside(match: re.Match[str]) -> str:
-        path = _outside(uri, match[1])
-        if path is None:
+    def moved(match: re.Match[str]) -> str:
+        if uri.startswith("source/"):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(uri.removeprefix("source/")), match[1]))
+            target = path.removeprefix("docs/") if path.startswith("docs/") else None
+        else:
+            outside = _outside(uri, match[1])
+            target = None if outside is None else _page_of(outside)
+        if target is None:
             return match[0]
-        return f"]({posixpath.relpath(_page_of(path), posixpath.dirname(uri) or '.')}{match[2] or ''})"
+        return f"]({posixpath.relpath(target, posixpath.dirname(uri) or '.')}{match[2] or ''})"
 
-    return markdown if uri.startswith("source/") else _OUT.sub(inside, markdown)
+    return _OUT.sub(moved, markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:
