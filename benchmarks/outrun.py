@@ -88,7 +88,7 @@ def main(minutes):
             os.kill(pid, signal.SIGKILL)
         batches = [json.loads(line) for line in report.read_text().splitlines()]
     records = sum(batch["records"] for batch in batches)
-    exact = sum(batch["total"] for batch in batches) == records * (records - 1) // 2
+    exact = records > 0 and sum(batch["total"] for batch in batches) == records * (records - 1) // 2
     found = {"minutes": minutes, "records": records, "exact": exact, "samples": samples, "batches": batches}
     RESULT.write_text(json.dumps(found) + "\n")
     print(f"{records:,} records in {len(batches)} batches, {'each once' if exact else 'NOT EACH ONCE'}")

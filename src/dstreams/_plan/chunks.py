@@ -1,8 +1,8 @@
 """Chunks: pickled lists of records, the one column that every streaming DataFrame here carries.
 
 A chunk has the bytes that PySpark's own ``AutoBatchedSerializer(CPickleSerializer())`` writes, so a chunk
-column is an RDD, and back, without work per record. It knows neither the SparkContext nor the
-graph: workers and the driver read and write them.
+column is an RDD, and back, without work per record. Workers and the driver read and write them, so nothing here
+knows the SparkContext or the graph.
 """
 
 from __future__ import annotations
