@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import struct
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +29,25 @@ def drop(directory, name, content, mtime=None) -> None:
     if mtime is not None:
         os.utime(hidden, (mtime, mtime))
     hidden.rename(directory / name)
+
+
+@contextmanager
+def listings(directory) -> Iterator[Callable[[], bool]]:
+    """Watch a directory; the result tells, at any later time, whether somebody has listed it meanwhile."""
+    access, directories, found = 0x1, 0x40000000, []
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    assert watch >= 0 and libc.inotify_add_watch(watch, os.fsencode(directory), access) >= 0
+    try:
+        yield lambda: bool(found)
+        with suppress(BlockingIOError):
+            while data := os.read(watch, 65536):
+                while data:
+                    _, mask, _, length = struct.unpack_from("iIII", data)
+                    found += [mask] if mask & directories and not length else []  # with a name it is an entry's
+                    data = data[16 + length :]
+    finally:
+        os.close(watch)
 
 
 # ---------------------------------------------------------------------- sockets
@@ -203,7 +226,21 @@ def test_directory_that_comes_later(streaming, tmp_path, caplog):
     output.wait_for(lambda o: o.elements == ["found"])
 
 
-@pytest.mark.parametrize("name", ["café", "b+", "dot.", "c-3 d", "100%", "a(1)", "日本"])
+def test_what_lies_beside_a_directory_is_not_listed(streaming, tmp_path):
+    """There may be very much, or it may be closed to the program's user."""
+    incoming = tmp_path / "above" / "incoming"
+    incoming.mkdir(parents=True)
+    ssc = streaming(INTERVAL)
+    output = Output(ssc.textFileStream(str(incoming)))
+    ssc.start()
+    output.wait_for_more(1)
+    with listings(incoming.parent) as above, listings(incoming) as watched:
+        drop(incoming, "a", b"found\n")
+        output.wait_for(lambda o: o.elements == ["found"])
+    assert watched() and not above()
+
+
+@pytest.mark.parametrize("name", ["café", "b+", "dot.", "c-3 d", "100%", "a(1)", "a,b", "--", "日本"])
 def test_a_directory_that_comes_later_has_any_name(streaming, tmp_path, name):
     incoming = tmp_path / name
     ssc = streaming(INTERVAL)

@@ -126,13 +126,19 @@ class _Directory(NativeSource):
 
 
 def _as_glob(directory: str) -> str:
-    """Spark refuses a path that does not exist yet, but not a pattern; make a pattern that means the same."""
+    """Make a pattern of a path, for which nothing is listed: Spark refuses a path that does not exist yet.
+
+    Hadoop looks for what has a slash in braces as if it were written without them. For any other pattern it lists the
+    directory above, which may hold very many files, or be closed to this user.
+    """
     directory = directory.rstrip("/") or "/"
     head, slash, name = directory.rpartition("/")
-    at = next((at for at in reversed(range(len(name))) if name[at].isalnum()), None)
-    if re.search(r"[\[\]{}*?\\]", directory) or at is None:
+    if re.search(r"[\[\]{}*?\\]", directory) or not name:
         return directory
-    return f"{head}{slash}{name[:at]}[{name[at]}]{name[at + 1 :]}"
+    if head.endswith(":/"):  # the root of a file system
+        return f"{directory}/"
+    escaped = name.replace(",", "\\,")
+    return f"{head}{slash}{{./{escaped}}}"
 
 
 def _alternatives(pattern: str) -> list[str]:
