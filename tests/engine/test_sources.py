@@ -349,6 +349,48 @@ def test_file_replaced_or_removed_before_it_is_read(streaming, tmp_path):
     output.wait_for(lambda o: o.elements == ["fine"])
 
 
+@pytest.mark.parametrize("method", ["textFileStream", "binaryRecordsStream"])
+def test_old_files_are_no_input_and_many_are_no_tasks(streaming, spark_context, tmp_path, method):
+    """A directory of the field holds thousands of old files; a batch may bring hundreds."""
+    from dstreams import StreamingListener
+
+    class Listener(StreamingListener):
+        names: tuple = ()
+
+        def onBatchCompleted(self, event):
+            for info in event.batchInfo().streamIdToInputInfo().values():
+                self.names += tuple(Path(name).name for name in info.metadataDescription().split())
+
+    incoming, waiting = tmp_path / "in", tmp_path / "waiting"
+    incoming.mkdir()
+    for i in range(40):
+        drop(incoming, f"old-{i}", b"old\n", time.time() - 3600)
+    ssc = streaming(INTERVAL)
+    output = Output(getattr(ssc, method)(str(incoming), *([4] if method == "binaryRecordsStream" else [])))
+    each = Output(ssc.textFileStream(str(tmp_path / "each" / "*")))
+    listener = Listener()
+    ssc.addStreamingListener(listener)
+    ssc.start()
+    output.wait_for_more(2)
+    waiting.mkdir()
+    for i in range(40):
+        (tmp_path / "each" / f"{i}").mkdir(parents=True)
+        drop(waiting, f"new-{i}", b"new\n")
+    for file in waiting.iterdir():
+        file.rename(incoming / file.name)
+    output.wait_for(lambda o: len(o.elements) >= 40)
+    each.wait_for_more(2)
+    drop(tmp_path / "each" / "7", "last", b"last\n")
+    each.wait_for(lambda o: o.elements == ["last"])
+    ssc.stop(stopSparkContext=False)
+    assert set(output.elements) <= {"new", b"new\n"} and len(output.elements) == 40
+    assert sorted(listener.names) == sorted([*(f"new-{i}" for i in range(40)), "last"])
+    jobs = spark_context.statusTracker()
+    done = map(jobs.getJobInfo, jobs.getJobIdsForGroup(str(ssc._query._stream.runId)))
+    tasks = [jobs.getStageInfo(stage).numTasks for job in done for stage in job.stageIds]
+    assert 0 < max(tasks) <= 2 * spark_context.defaultParallelism
+
+
 def test_files_by_their_modification_time_and_content(streaming, tmp_path):
     """Read is what is newer than the stream, as it is when the batch runs; batches without files have no partition."""
     from dstreams import StreamingListener

@@ -18,6 +18,7 @@ from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
+from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.udf import UserDefinedFunction
 
 import dstreams
@@ -129,6 +130,7 @@ def test_pyspark_has_what_is_used(spark_context):
         (udf, ["_judf"]),
         (broadcast, ["_jbroadcast", "_path"]),
         (streaming.writeStream, ["_jwrite"]),
+        (StreamingQuery(None), ["_jsq"]),
     ]
     pairs = [(owner, name) for owner, names in owners for name in names]
     gone = [f"{type(owner).__name__}.{name}" for owner, name in pairs if not hasattr(owner, name)]

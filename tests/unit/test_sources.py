@@ -208,11 +208,17 @@ def test_each_batch_of_a_queue_has_one_element(sc: Any) -> None:
 # ---------------------------------------------------------------------- the tick
 
 
+def _nothing() -> None:
+    pass
+
+
 def test_the_tick_tells_the_batch_time() -> None:
     clock = Clock(1000, logical=True, paced=False, now=lambda: 100.25)
     begun: list[None] = []
-    tick = TickReader(clock, lambda: begun.append(None))
+    opened: list[None] = []
+    tick = TickReader(clock, lambda: opened.append(None), lambda: begun.append(None))
     tick.ready()  # there is nothing to wait for before the clock is started
+    assert len(opened) == 1
     clock.start()
 
     def time_of(start: Any, end: Any) -> BatchTime:
@@ -234,7 +240,7 @@ def test_the_tick_tells_the_batch_time() -> None:
     clock.complete()
     clock.close()
     assert tick.latest(second) == second, "no batch follows"
-    assert TickReader(clock, lambda: None).latest(None) is None, "there is none at all"
+    assert TickReader(clock, _nothing, _nothing).latest(None) is None, "there is none at all"
 
 
 def test_the_tick_keeps_where_the_first_interval_began() -> None:
@@ -242,7 +248,7 @@ def test_the_tick_keeps_where_the_first_interval_began() -> None:
     clock = Clock(1000, logical=False, now=lambda: 500.25)
     clock.resume(100_000, 102_000, None)
     clock.start()
-    assert TickReader(clock, lambda: None).latest({"time": 102_000, "zero": 100_000}) == {
+    assert TickReader(clock, _nothing, _nothing).latest({"time": 102_000, "zero": 100_000}) == {
         "time": 500_000,
         "zero": 100_000,
     }

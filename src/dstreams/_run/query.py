@@ -38,7 +38,7 @@ from dstreams._spark.files import files_of
 from dstreams._spark.jvm import jvm_reason
 from dstreams._spark.loggers import BATCHES, SCHEDULER, STATE_SERVER, TRIGGER, set_level
 from dstreams._spark.session import Tabs, bucket_ids, private_session, temporary_checkpoint
-from dstreams._spark.source import Reader, reader_frame
+from dstreams._spark.source import Reader, reader_frame, sources_of
 from dstreams._spark.stream import Stopped, start_stream
 from dstreams.errors import BatchError, CheckpointError, DStreamError, DStreamValueError
 
@@ -170,6 +170,7 @@ class Query:
         self._last: BatchInfo | None = None
         self._page: StreamingPage | None = None
         self._frames: dict[str, DataFrame] = {}
+        self._source_ids: list[str] = []
         self._readers: dict[Source, Reader] = {}
         self._functions = Functions(sc)
         self._awaited = False
@@ -191,7 +192,7 @@ class Query:
                     self._pending_ms = times[2]
             self.placement = place(graph, plan_context(sc, builder.parallelism))
             session = private_session(sc, checkpoint)
-            tick = TickReader(self.clock, self._functions.refresh)
+            tick = TickReader(self.clock, lambda: self._opened(session), self._functions.refresh)
             tick.committed = recovery.committed_tick() if recovery is not None else None
             self._ids[tick] = TICK
             self.plan = compile_plan(
@@ -236,6 +237,13 @@ class Query:
         self._ids[reader] = node.id
         return reader_frame(session, reader, lambda: self.clock.due() is not None, self._source_failed)
 
+    def _opened(self, session: SparkSession) -> None:
+        """Give our sources that are Spark's the objects that read for them."""
+        sources = {node.id: node.source for node in self._inputs}
+        for id, opened in zip(self._source_ids, sources_of(session), strict=True):
+            if isinstance(source := sources.get(id), NativeSource):
+                source.opened(opened, self._sc)
+
     # ------------------------------------------------------------------ start
 
     def prepare(self) -> str:
@@ -255,6 +263,7 @@ class Query:
         layouts = [layout_of(self.plan, self.placement.lifted, self._ids, self._frames)]
         layouts += [exchange.layout() for exchange in self.batches.exchanges]
         location = directory if self._recovery is None else self._recovery.begin(layouts)
+        self._source_ids = layouts[0].sources
         self.batches.reads = SourceLogs(files_of(self._sc, location), layouts[0])
         return location
 

@@ -20,8 +20,10 @@ from pyspark.sql import functions as F
 from dstreams._sources.source import NativeSource, Read
 from dstreams._sources.start import Start
 from dstreams._spark.files import hadoop_path
+from dstreams._spark.source import start_from
 
 if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
     from pyspark import SparkContext
 
 __all__ = ["BinaryRecordsSource", "TextFileSource", "read_lines"]
@@ -70,8 +72,7 @@ class _Directory(NativeSource):
 
     def frame(self, session: SparkSession, start: Start) -> DataFrame:
         """Streaming frame of new files; which ones were read is in the file source's own log."""
-        age_ms = max(self._remember_ms, _WEEK_MS)
-        reader = session.readStream.format(self.format).option("maxFileAge", f"{age_ms}ms")
+        reader = session.readStream.format(self.format).option("maxFileAge", f"{self._max_age_ms}ms")
         if self.format == "binaryFile":
             reader = reader.schema("path STRING, modificationTime TIMESTAMP, length LONG, content BINARY")
         born = F.timestamp_millis(F.lit(self._created_ms))
@@ -83,6 +84,14 @@ class _Directory(NativeSource):
         readable = ~(local & (name.contains(":") | name.contains("%3A")))
         frame = reader.load(_as_glob(self.directory)).where((F.col(self.modified) > born) & inside & readable)
         return frame.select(*self._columns())
+
+    def opened(self, source: JavaObject, sc: SparkContext) -> None:
+        """Let it leave out what is older than the stream: the filter would have each such file looked at alone."""
+        start_from(source, self._created_ms + 1, self._max_age_ms, sc)
+
+    @property
+    def _max_age_ms(self) -> int:
+        return max(self._remember_ms, _WEEK_MS)
 
     def _depths(self, sc: SparkContext) -> set[int]:
         """Number of names in the full path of a directory; several where the alternatives of a pattern differ."""

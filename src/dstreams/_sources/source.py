@@ -131,6 +131,9 @@ class NativeSource(Source):
             From where it goes on.
         """
 
+    def opened(self, source: JavaObject, sc: SparkContext) -> None:
+        """Take Spark's object that reads, before it is asked for the first time."""
+
 
 class DriverSource(Source):
     """A source of this package's own, which an object of the driver reads."""

@@ -29,18 +29,22 @@ class TickReader(Reader):
     ----------
     clock : Clock
         Hands out batch times.
+    opened : callable
+        Called on the query's thread when all sources are there, before one of them is asked.
     begin : callable
-        Called on the query's thread when a batch begins, before anything of it is computed.
+        Called there when a batch begins, before anything of it is computed.
     """
 
     name = "dstreams-tick"
 
-    def __init__(self, clock: Clock, begin: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, opened: Callable[[], None], begin: Callable[[], None]) -> None:
         self._clock = clock
+        self._opened = opened
         self._begin = begin
 
     def ready(self) -> None:
         """Wait for the first batch time, so that no source is asked before it has come."""
+        self._opened()
         self._clock.wait_for_first()
 
     def latest(self, previous: Offset | None) -> Offset | None:

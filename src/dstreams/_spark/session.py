@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark import RDD
 from pyspark.sql import SparkSession
 
-from dstreams._spark.context import hadoop_conf, is_stopped, java_context, murmur3
+from dstreams._spark.context import hadoop_conf, is_stopped, java_context, murmur3, settings
 from dstreams._spark.jvm import java, jvm_of
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ _SETTINGS = {
     # A count of rows that nobody needs, at the price of a read before each write.
     "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
 }
+_LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+"""Conf: the most tasks that look at the files of a batch, or at the directories of a pattern, where there are more than
+32 of them; with Spark's default there is one for each."""
 _ON_A_LOCAL_DISK = {
     # The default manager renames through a second layer: 90 ms more per batch on a local disk.
     "spark.sql.streaming.checkpointFileManagerClass": (
@@ -83,6 +86,8 @@ def private_session(sc: SparkContext, checkpoint: str | None) -> SparkSession:
             RDD.toDF = to_df  # type: ignore[method-assign]
     for key, value in _SETTINGS.items():
         session.conf.set(key, value)
+    if not settings(sc).contains(_LISTING):
+        session.conf.set(_LISTING, str(sc.defaultParallelism))
     if checkpoint.startswith("file:") if checkpoint else _local_files(sc):
         for key, value in _ON_A_LOCAL_DISK.items():
             session.conf.set(key, value)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark import RDD, SparkContext
 
-__all__ = ["Offset", "Reader", "reader_frame", "reader_of"]
+__all__ = ["Offset", "Reader", "reader_frame", "reader_of", "sources_of", "start_from"]
 
 _SQL = "org.apache.spark.sql."
 Offset = Any
@@ -116,6 +116,35 @@ def reader_of(leaf: JavaObject, readers: Iterable[Reader]) -> Reader | None:
         return None
     number = leaf.source().hashCode()
     return next(reader for reader in readers if _number(reader) == number)
+
+
+def sources_of(session: SparkSession) -> list[JavaObject]:
+    """Objects that a session's only query reads from, in the order of its offset log.
+
+    They are there when Spark says that it is :meth:`Reader.ready` to ask them.
+    """
+    (query,) = session.streams.active
+    found = query._jsq.streamingQuery().sources()
+    return [found.apply(i) for i in range(found.size())]
+
+
+def start_from(files: JavaObject, modified_ms: int, max_age_ms: int, sc: SparkContext) -> None:
+    """Let Spark's file source leave out what was modified before a time, as if it were too old to be looked at.
+
+    Parameters
+    ----------
+    files : JavaObject
+        The source, before it is asked for the first time.
+    modified_ms : int
+        Time in ms of the oldest files that it gives.
+    max_age_ms : int
+        Its ``maxFileAge`` in ms: too old is what is older than the newest known file by that.
+    sc : SparkContext
+        The context.
+    """
+    seen = files.seenFiles()
+    seen.add(java(sc, "org.apache.spark.paths.SparkPath.fromPathString")("newest"), modified_ms + max_age_ms)
+    seen.purge()
 
 
 def _number(reader: Reader) -> int:
