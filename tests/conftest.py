@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ SETTINGS = {
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
     """Add to ``spark_options``; pytest-spark has read those by now."""
+    # What a shell starts in the background ignores it, and so would the programs that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     conf = SparkConfigBuilder.get()
     for key, value in SETTINGS.items():
         conf.set(key, value)

@@ -366,7 +366,18 @@ def test_old_files_are_no_input_and_many_are_no_tasks(streaming, spark_context, 
     for i in range(40):
         drop(incoming, f"old-{i}", b"old\n", time.time() - 3600)
     ssc = streaming(INTERVAL)
-    output = Output(getattr(ssc, method)(str(incoming), *([4] if method == "binaryRecordsStream" else [])))
+    records = getattr(ssc, method)(str(incoming), *([4] if method == "binaryRecordsStream" else []))
+    tasks: list[int] = []
+
+    def look(rdd):
+        """Note the tasks of all jobs of the batch up to here, as long as Spark keeps them."""
+        tracker = rdd.context.statusTracker()
+        jobs = map(tracker.getJobInfo, tracker.getJobIdsForGroup(rdd.context.getLocalProperty("spark.jobGroup.id")))
+        stages = (tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds)
+        tasks.extend(stage.numTasks for stage in stages if stage)
+
+    records.foreachRDD(look)
+    output = Output(records)
     each = Output(ssc.textFileStream(str(tmp_path / "each" / "*")))
     listener = Listener()
     ssc.addStreamingListener(listener)
@@ -385,9 +396,6 @@ def test_old_files_are_no_input_and_many_are_no_tasks(streaming, spark_context, 
     ssc.stop(stopSparkContext=False)
     assert set(output.elements) <= {"new", b"new\n"} and len(output.elements) == 40
     assert sorted(listener.names) == sorted([*(f"new-{i}" for i in range(40)), "last"])
-    jobs = spark_context.statusTracker()
-    done = map(jobs.getJobInfo, jobs.getJobIdsForGroup(str(ssc._query._stream.runId)))
-    tasks = [jobs.getStageInfo(stage).numTasks for job in done for stage in job.stageIds]
     assert 0 < max(tasks) <= 2 * spark_context.defaultParallelism
 
 
