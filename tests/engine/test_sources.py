@@ -16,6 +16,7 @@ import pytest
 
 from tests.harness import Output
 from tests.programs.feed import Feed
+from tests.unit.receivers import until
 
 pytestmark = pytest.mark.engine
 
@@ -397,6 +398,24 @@ def test_old_files_are_no_input_and_many_are_no_tasks(streaming, spark_context, 
     assert set(output.elements) <= {"new", b"new\n"} and len(output.elements) == 40
     assert sorted(listener.names) == sorted([*(f"new-{i}" for i in range(40)), "last"])
     assert 0 < max(tasks) <= 2 * spark_context.defaultParallelism
+
+
+def test_what_was_read_is_not_written_down_anew_all_the_time(streaming, tmp_path):
+    """Spark's file source keeps the names of all files that it has ever read."""
+    incoming, received = tmp_path / "in", tmp_path / "received"
+    incoming.mkdir()
+    received.mkdir()
+    ssc = streaming(0.2)
+    ssc.checkpoint(str(tmp_path / "checkpoint"))
+    ssc.textFileStream(str(incoming)).foreachRDD(lambda rdd: [(received / name).touch() for name in rdd.collect()])
+    ssc.start()
+    for i in range(12):
+        drop(incoming, f"{i}", b"%d\n" % i)
+        until((received / f"{i}").exists)
+    ssc.stop(stopSparkContext=False)
+    names = {path.name for path in (tmp_path / "checkpoint" / "sources").glob("*/*")}
+    assert "11" in names
+    assert not [name for name in names if name.endswith(".compact")]
 
 
 def test_files_by_their_modification_time_and_content(streaming, tmp_path):

@@ -32,6 +32,8 @@ _SETTINGS = {
     "spark.sql.streaming.stopTimeout": "30s",
     # With the default of 4 MiB a text file of 6 MiB becomes one big and one tiny split.
     "spark.sql.files.openCostInBytes": "65536",
+    # The file source writes down all files that it has ever read each time; by default in every tenth batch.
+    "spark.sql.streaming.fileSource.log.compactInterval": "100",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
     # It is a variable of the workers' environment, and those of RDDs have none: both would have workers of their own.
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
