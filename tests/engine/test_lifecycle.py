@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
 import warnings
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -19,6 +21,7 @@ from dstreams.errors import (
     DStreamValueError,
     UnsupportedDStreamOperation,
 )
+from tests.unit.receivers import until
 
 pytestmark = pytest.mark.engine
 
@@ -608,3 +611,26 @@ def test_spark_logs_as_before(streaming, spark_context):
     ssc.stop(stopSparkContext=False, stopGraceFully=True)
     assert levels() == before
     assert set(during) > set(before)
+
+
+@pytest.mark.parametrize("kind", ["plain", "state", "state after the batch side"])
+def test_a_program_that_has_ended_is_let_go(spark_context, tmp_path, kind):
+    """In a process with many contexts: a notebook, a server, a test suite."""
+    ssc = StreamingContext(spark_context, 0.1)
+    stream = endless(ssc).map(lambda x: (x, 1))
+    if kind != "plain":
+        ssc.checkpoint(str(tmp_path))
+        stream = stream.transform(lambda rdd: rdd) if kind == "state after the batch side" else stream
+        stream = stream.updateStateByKey(lambda new, old: sum(new))
+    stream.foreachRDD(lambda rdd: rdd.count())
+    ssc.start()
+    ssc.awaitTerminationOrTimeout(0.5)
+    held = [weakref.ref(each) for each in (ssc, ssc._query, ssc._query.batches)]
+    ssc.stop(stopSparkContext=False)
+    del ssc, stream
+
+    def gone() -> bool:
+        gc.collect()
+        return not any(each() for each in held)
+
+    until(gone)

@@ -29,12 +29,18 @@ def add_shutdown_hook(sc: SparkContext, run: Callable[[], None]) -> Callable[[],
     accept_calls(sc)
     jvm = jvm_of(sc)
     # A FutureTask keeps to itself what its function throws: that this process is gone, for one.
-    hook = jvm.java.util.concurrent.FutureTask(_Hook(run), None)
+    ours = _Hook(run)
+    hook = jvm.java.util.concurrent.FutureTask(ours, None)
     manager = jvm.org.apache.hadoop.util.ShutdownHookManager.get()
     # Spark's own hook has 30 more than FileSystem's.
     priority = jvm.org.apache.hadoop.fs.FileSystem.SHUTDOWN_HOOK_PRIORITY + 40
     manager.addShutdownHook(hook, priority, _WAITS_HOURS, jvm.java.util.concurrent.TimeUnit.HOURS)
-    return lambda: manager.removeShutdownHook(hook)
+
+    def remove() -> None:
+        ours.run = lambda: None  # py4j keeps it until the JVM has collected its half
+        manager.removeShutdownHook(hook)
+
+    return remove
 
 
 def signal_that_ends_jvm(sc: SparkContext) -> str | None:

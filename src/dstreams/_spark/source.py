@@ -163,6 +163,8 @@ class _JavaSource:
         failed: Callable[[Exception], None] | None,
     ) -> None:
         self.reader = reader
+        self._name = reader.name
+        self._number = _number(reader)
         self._sc = session.sparkContext
         self._jsession = session._jsparkSession
         self._schema = self._jsession.parseDataType(session._parse_ddl(reader.schema).json())
@@ -208,12 +210,19 @@ class _JavaSource:
         self.reader.commit(json.loads(end.json()))
 
     def stop(self) -> None:
-        """End with the query."""
-        self.reader.stop()
+        """End with the query, and let go of the program.
+
+        py4j keeps this object as long as the JVM has its other half, and that has the program's query. Nobody would
+        ever collect such a circle.
+        """
+        if (reader := vars(self).pop("reader", None)) is not None:
+            reader.stop()
+            del self._sc, self._jsession, self._schema, self._due, self._failed
+            self._asked = True
 
     def toString(self) -> str:
-        """Name in plans."""
-        return self.reader.name
+        """Name in plans, which may be looked at after the end."""
+        return self._name
 
     def hashCode(self) -> int:
         """Identity.
@@ -224,7 +233,7 @@ class _JavaSource:
         if not self._asked and _on_the_querys_thread(self._sc):
             self._asked = True
             self.reader.ready()
-        return _number(self.reader)
+        return self._number
 
     def equals(self, other: Any) -> bool:
         """Identity."""

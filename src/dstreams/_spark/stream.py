@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from inspect import ismethod
 from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakMethod, ref
 
 from dstreams._spark.jvm import accept_calls, java
 
@@ -34,14 +36,20 @@ _our_stop = _OurStop()
 
 
 class _Callback:
-    """What Spark's ``foreachBatch`` calls. Ours, because PySpark's makes a new session for every batch."""
+    """What Spark's ``foreachBatch`` calls. Ours, because PySpark's makes a new session for every batch.
+
+    It does not keep the program: py4j keeps this object as long as the JVM has its other half, and that has the
+    program's query. Nobody would ever collect such a circle.
+    """
 
     def __init__(self, on_batch: OnBatch) -> None:
-        self._on_batch = on_batch
+        self._on_batch = (WeakMethod if ismethod(on_batch) else ref)(on_batch)
 
     def call(self, jdf: JavaObject, batch_id: int) -> None:
         """Run one batch."""
-        self._on_batch(jdf, batch_id)
+        on_batch = self._on_batch()
+        assert on_batch is not None
+        on_batch(jdf, batch_id)
 
     class Java:
         """Tells py4j which interface this is."""
@@ -60,7 +68,7 @@ def start_stream(
         What it computes.
     on_batch : callable
         Gets the DataFrame and the number of each batch, on Spark's thread; if it raises, the query ends and the
-        batch is not committed.
+        batch is not committed. The caller keeps it as long as the query runs.
     interval_ms : int
         Interval of the trigger in ms; 0 for batches that follow each other at once.
     location : str, optional
