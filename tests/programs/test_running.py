@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -72,7 +73,8 @@ def test_main_job(tmp_path):
     with Program([sys.executable, str(PROJECT / "examples" / "main_job.py")], tmp_path) as run:
         assert run.finish(120) == 0, run.report()
         assert any(line.startswith("Time: ") for line in run.lines), run.report()
-        assert any(line.startswith("('to', ") for line in run.lines), run.report()
+        # Ten words of a batch are printed; which, the interpreter's hashes say.
+        assert any(re.fullmatch(r"\('\w+', \d+\)", line) for line in run.lines), run.report()
         noise = [line for line in run.errors if "\tat " in line or "Traceback" in line or " ERROR " in line]
         assert not noise, run.report()
 

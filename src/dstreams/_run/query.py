@@ -36,6 +36,7 @@ from dstreams._sources.tick import TickReader
 from dstreams._spark.context import is_stopped, java_context, jvm_conf, settings
 from dstreams._spark.files import files_of
 from dstreams._spark.jvm import jvm_reason
+from dstreams._spark.kafka import ask_how_far
 from dstreams._spark.loggers import BATCHES, SCHEDULER, STATE_SERVER, TRIGGER, set_level
 from dstreams._spark.session import Tabs, bucket_ids, private_session, temporary_checkpoint
 from dstreams._spark.source import Reader, reader_frame, sources_of
@@ -241,6 +242,7 @@ class Query:
         """Give our sources that are Spark's the objects that read for them."""
         sources = {node.id: node.source for node in self._inputs}
         for id, opened in zip(self._source_ids, sources_of(session), strict=True):
+            ask_how_far(opened, self._sc)
             if isinstance(source := sources.get(id), NativeSource):
                 source.opened(opened, self._sc)
 
