@@ -99,9 +99,9 @@ def tell(spark_context):
 def everything(directory: Path) -> dict[str, bytes | None]:
     """Every file and folder; when a folder has changed, its time has.
 
-    Spark 4.1 opens the file of the next changes when it reads a state, and removes it: its folders have another time.
+    To read a state, Spark 4.1 and 4.2 open the file of the next changes and remove it: its folders have another time.
     """
-    opens = pyspark.__version__.startswith("4.1.")
+    opens = pyspark.__version__.startswith(("4.1.", "4.2."))
     found: dict[str, bytes | None] = {}
     for path in [directory, *sorted(directory.rglob("*"))]:
         time_ns = 0 if opens and path.is_dir() and "state" in path.parts else path.stat().st_mtime_ns
