@@ -111,7 +111,7 @@ PHASES = {
     "addBatch": "stages, state and outputs",
     "commitOffsets": "commit log",
 }
-"""Of a progress report's ``durationMs``; the other one, ``getOffset``, waits for the batch time."""
+"""Of a progress report's ``durationMs``; ``getOffset`` is left out, since it waits for the batch time, and the sum."""
 
 
 def phase_table(mode):

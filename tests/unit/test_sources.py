@@ -17,7 +17,7 @@ from pyspark import RDD, cloudpickle
 from dstreams._plan.batch_time import BatchTime
 from dstreams._run.clock import Clock
 from dstreams._sources import queue
-from dstreams._sources.files import BinaryRecordsSource, TextFileSource
+from dstreams._sources.files import BinaryRecordsSource, TextFileSource, _as_glob
 from dstreams._sources.queue import InitialSource, QueueReader, QueueSource
 from dstreams._sources.receiver import Settings
 from dstreams._sources.socket import LineCutter, SocketSource, line_blocks, read_line_blocks
@@ -411,3 +411,24 @@ def test_bytes_without_an_end_of_a_line_wait_for_it() -> None:
     assert [cutter.feed(b"x" * 10) for _ in range(100)] == [b""] * 100
     assert cutter.feed(b"y\nz") == b"x" * 1000 + b"y\n"
     assert cutter.feed(b"\n") == b"z\n"
+
+
+# ---------------------------------------------------------------------- directories
+
+
+@pytest.mark.parametrize(
+    ("directory", "pattern"),
+    [
+        ("/data/in", "/data/{./in}"),
+        ("in/", "{./in}"),
+        ("s3a://bucket/in", "s3a://bucket/{./in}"),
+        ("/data/a,b", "/data/{./a\\,b}"),
+        ("/data/day-*", "/data/day-*"),
+        ("s3a://bucket/", "s3a://bucket/"),
+        ("hdfs://host:8020", "hdfs://host:8020/"),
+        ("file:///", "file:/"),
+        ("/", "/"),
+    ],
+)
+def test_a_directory_becomes_a_pattern_for_which_nothing_is_listed(directory: str, pattern: str) -> None:
+    assert _as_glob(directory) == pattern

@@ -144,7 +144,7 @@ def _as_glob(directory: str) -> str:
     head, slash, name = directory.rpartition("/")
     if re.search(r"[\[\]{}*?\\]", directory) or not name:
         return directory
-    if head.endswith(":/"):  # the root of a file system
+    if re.fullmatch(r"\w+:(//[^/]*)?", directory):  # the root of a file system, such as a bucket
         return f"{directory}/"
     escaped = name.replace(",", "\\,")
     return f"{head}{slash}{{./{escaped}}}"
